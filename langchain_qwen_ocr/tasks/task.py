@@ -1,0 +1,102 @@
+"""What a task is: a prompt, a way to read the answer, a way to write it, and an answer from a plain OCR engine."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from langchain_qwen_ocr.errors import OptionError
+from langchain_qwen_ocr.tasks.layout import Layout
+from langchain_qwen_ocr.tasks.results import Result
+
+R = TypeVar("R", bound=Result, covariant=True)  # noqa: PLC0105 - R is what DESIGN and readers call it
+
+PromptLanguage = Literal["zh", "en"]
+
+
+class TaskArguments(BaseModel):
+    """The arguments that a task offers to tools and to the command line; none by default."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task(Generic[R]):
+    """What to read from a picture.
+
+    Args:
+        prompt_language: The vendor's prompt to send: "zh", the texts the service itself uses (they read pictures
+            in every language), or "en".
+    """
+
+    name: ClassVar[str]
+    """The service's own id of the task."""
+    Arguments: ClassVar[type[TaskArguments]] = TaskArguments
+    """What tools and the command line ask for, beside the picture."""
+    spans_pages: ClassVar[bool] = False
+    """Whether several pages can be read in one request."""
+
+    prompt_language: PromptLanguage = "zh"
+
+    def __post_init__(self) -> None:
+        """Refuse an unknown language."""
+        if self.prompt_language not in {"zh", "en"}:
+            raise OptionError(f'prompt_language is "zh" or "en", not {self.prompt_language!r}.')
+
+    @classmethod
+    def description(cls) -> str:
+        """What the task does, in the words of its docstring: the whole text before `Args:`."""
+        doc = (cls.__doc__ or "").split("\n\n    Args:")[0]
+        return "\n".join(line.strip() for line in doc.strip().splitlines())
+
+    @classmethod
+    def from_arguments(cls, arguments: TaskArguments) -> Self:
+        """The task that these arguments ask for."""
+        return cls(**dict(arguments))
+
+    @classmethod
+    def from_prompt(cls, prompt: str) -> Self | None:
+        """The task whose prompt this is, or None: what a reader on the other end of the wire needs to know."""
+        return next((task for task in cls.variants() if task.prompt() == prompt), None)
+
+    @classmethod
+    def variants(cls) -> tuple[Self, ...]:
+        """One task for each fixed prompt it may send."""
+        return tuple(cls(prompt_language=language) for language in ("zh", "en"))
+
+    def prompt(self) -> str:
+        """The text to send with the picture."""
+        raise NotImplementedError
+
+    def parse(self, answer: str) -> R:
+        """The result that *answer* holds, its places still in the answer's own frame.
+
+        Raises:
+            AnswerError: The answer is in none of the task's forms.
+        """
+        raise NotImplementedError
+
+    def write(self, result: Any) -> str:
+        """*result* in the service's own format; `parse` reads it back."""
+        raise NotImplementedError
+
+    def from_layout(self, layout: Layout) -> R:
+        """How a plain OCR engine answers it, places in the answer's own frame (thousandths of the picture).
+
+        Raises:
+            UnsupportedTaskError: Lines and rulings do not hold an honest answer.
+        """
+        raise NotImplementedError
+
+    def to_json(self) -> dict[str, Any]:
+        """Its options as JSON, for another process."""
+        return {"name": self.name, **{f.name: getattr(self, f.name) for f in dataclasses.fields(self)}}
+
+    @classmethod
+    def from_json(cls, saved: Mapping[str, Any]) -> Self:
+        """The task that `to_json` saved."""
+        return cls(**{name: value for name, value in saved.items() if name != "name"})
