@@ -189,7 +189,7 @@ def test_counts(text, tokens):
 @given(st.text(st.characters(exclude_categories=()), max_size=200))
 def test_every_text_has_a_count(text):
     """No text raises, and none has more tokens than bytes."""
-    assert 0 <= count_tokens(text) <= 3 * len(unicodedata.normalize("NFC", text))
+    assert 0 <= count_tokens(text) <= len(unicodedata.normalize("NFC", text).encode("utf-8", "surrogatepass"))
 
 
 @pytest.mark.parametrize("character", [" ", "a", "字", "\n", "^", "\u0301"])
