@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from html import escape
-from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
 
@@ -28,6 +28,7 @@ A4_300_DPI = (2480, 3508)
 PAPER = 255
 INK = 25
 EXIF_ORIENTATION = 0x0112
+HEADING = "# "
 
 SANS = "LiberationSans-Regular.ttf"
 SANS_BOLD = "LiberationSans-Bold.ttf"
@@ -147,6 +148,11 @@ class Sheet:
         return y_px
 
 
+def blocks(text: str) -> list[str]:
+    """The headings (marked by `HEADING`) and paragraphs of *text*, each on one line."""
+    return [" ".join(block.split()) for block in text.split("\n\n")]
+
+
 def wrapped(text: str, font: ImageFont.FreeTypeFont, width_px: int) -> list[list[str]]:
     """The words of each line that fits *width_px*."""
     rows: list[list[str]] = [[]]
@@ -251,7 +257,7 @@ def with_grain(image: Image.Image, *, strength: int, seed: int) -> Image.Image:
 
 def with_light_from_left(image: Image.Image, *, darkest: int) -> Image.Image:
     """A grey picture that grows darker to the right, down to *darkest* / 255 of its light."""
-    falling = Image.linear_gradient("L").rotate(-90).resize(image.size)
+    falling = Image.linear_gradient("L").rotate(90).resize(image.size)
     return ImageChops.multiply(image, falling.point([255 - v * (255 - darkest) // 255 for v in range(256)]))
 
 
@@ -311,9 +317,9 @@ def receipt(fonts: Fonts) -> Iterator[Example]:
     """A Chinese till receipt, photographed askew on a grey table."""
     heading = {
         "单号": "20260318-0472",
-        "日期": "2026-03-18 18:42",
+        "日期": "2026-03-18",
+        "时间": "18:42",
         "收银员": "小禾",
-        "会员号": "6608 1275",
     }
     totals = {
         "合计": "75.97",
@@ -325,10 +331,10 @@ def receipt(fonts: Fonts) -> Iterator[Example]:
     }
     items = (
         ("品名", "数量", "单价", "金额"),
-        ("鲜牛奶 950ml", "2", "12.80", "25.60"),
+        ("鲜牛奶950ml", "2", "12.80", "25.60"),
         ("全麦面包", "1", "9.90", "9.90"),
         ("红富士苹果", "1.36", "8.80", "11.97"),
-        ("龙须挂面 500g", "3", "4.50", "13.50"),
+        ("龙须挂面500g", "3", "4.50", "13.50"),
         ("柠檬洗洁精", "1", "15.00", "15.00"),
     )
     sheet = Sheet((760, 1240), fonts, ink=45, paper=245)
@@ -337,9 +343,9 @@ def receipt(fonts: Fonts) -> Iterator[Example]:
         for x_px in range(50, 710, 18):
             sheet.draw.line((x_px, y_px, x_px + 10, y_px), fill=90, width=2)
 
-    sheet.line(110, (380, "青禾巷便利店", "m"), face=CHINESE_BOLD, size_px=52)
-    sheet.line(168, (380, "青禾巷 18 号", "m"), face=CHINESE, size_px=30)
-    y_px = 244
+    sheet.line(96, (380, "青禾巷便利店", "m"), face=CHINESE_BOLD, size_px=52)
+    sheet.line(150, (380, "青禾巷18号", "m"), face=CHINESE, size_px=30)
+    y_px = 218
     for label, value in heading.items():
         sheet.line(y_px, (50, f"{label}：{value}", "l"), face=CHINESE, size_px=32)
         y_px += 50
@@ -349,22 +355,22 @@ def receipt(fonts: Fonts) -> Iterator[Example]:
         places = zip((430, 560, 710), numbers, strict=True)
         pieces = [(x_px, number, "r") for x_px, number in places]
         sheet.line(y_px, (50, name, "l"), *pieces, face=CHINESE, size_px=32)
-        y_px += 54
+        y_px += 52
     dashes(y_px - 20)
     y_px += 38
     for label, value in totals.items():
         face = CHINESE_BOLD if label == "合计" else CHINESE
         sheet.line(y_px, (50, label, "l"), (710, value, "r"), face=face, size_px=32)
-        y_px += 52
+        y_px += 50
     dashes(y_px - 20)
-    sheet.line(y_px + 46, (380, "谢谢惠顾，欢迎再来", "m"), face=CHINESE, size_px=32)
-    sheet.line(y_px + 100, (380, "凭小票七日内可退换", "m"), face=CHINESE, size_px=28)
+    sheet.line(y_px + 40, (380, "谢谢惠顾，欢迎再来", "m"), face=CHINESE, size_px=32)
+    sheet.line(y_px + 86, (380, "凭小票七日内可退换", "m"), face=CHINESE, size_px=28)
     photo = photographed(
         sheet.image,
         size_px=(1000, 1400),
         corners=[(-213, -48), (-42, 1342), (951, 1237), (796, -166)],
         table=128,
-        darkest=170,
+        darkest=195,
         seed=7,
     )
     fields = {"店名": "青禾巷便利店", **heading, **totals}
@@ -403,8 +409,8 @@ def invoice(fonts: Fonts) -> Iterator[Example]:
     sheet.line(310, (left_px, "INVOICE", "l"), face=SANS_BOLD, size_px=56)
     sheet.gap()
     for index, (label, value) in enumerate(beside.items()):
-        pieces = (left_px, f"{label}:", "l"), (left_px + 250, value, "l")
-        sheet.line(380 + 42 * index, *pieces, face=SANS, size_px=26)
+        y_px = 380 + 42 * index
+        sheet.line(y_px, (left_px, f"{label}:", "l"), (left_px + 250, value, "l"), face=SANS, size_px=26)
     sheet.gap()
     sheet.line(590, (left_px, "Bill to", "l"), face=SANS_BOLD, size_px=26)
     for index, text in enumerate(("Brindle Vale Workshop", "Unit 5, Cooper's Yard", "Exampleton EX1 9QT")):
@@ -436,8 +442,12 @@ def merged_table(fonts: Fonts) -> Iterator[Example]:
     """A bordered table with merged cells, in Chinese and English."""
     numbers = "lrrrr"
     grid = [
-        [Cell("车间", rowspan=2), Cell("产品 Product", rowspan=2)]
-        + [Cell("计划 Plan", colspan=2, side="m"), Cell("实际 Actual", colspan=2, side="m")],
+        [
+            Cell("车间", rowspan=2),
+            Cell("产品 Product", rowspan=2),
+            Cell("计划 Plan", colspan=2, side="m"),
+            Cell("实际 Actual", colspan=2, side="m"),
+        ],
         row_of("1月 Jan", "2月 Feb", "1月 Jan", "2月 Feb", sides="mmmm"),
         [Cell("一车间", rowspan=3), *row_of("螺栓 Bolt", "1,200", "1,250", "1,188", "1,263", sides=numbers)],
         row_of("螺母 Nut", "980", "1,000", "1,002", "997", sides=numbers),
@@ -487,7 +497,7 @@ def borderless_table(fonts: Fonts) -> Iterator[Example]:
 
 ARTICLE_TITLE = "The Clock That Kept the Tide"
 ARTICLE = (
-"""\
+    """\
 For ninety years a clock on the harbour wall told the town not the hour but the height of the water. Its
 single hand moved up at flood and down at ebb, and the painted face beside it named the boats that could
 pass the bar. Last winter the hand stopped at half tide and stayed there.
@@ -514,7 +524,7 @@ In the end a new pipe was laid beside the old one. It is forty metres long, fall
 hundred, and has a grating at its mouth that can be lifted from a boat. The work took nine low tides,
 three of them at night.
 """,
-"""\
+    """\
 # 3 The float and the chain
 
 The float had a seam of solder that had let in a cup of water. Emptied and sealed again, it rode four
@@ -546,35 +556,31 @@ def article(fonts: Fonts) -> Iterator[Example]:
     """A page of a magazine: a title across two justified columns with headings."""
     sheet = Sheet(A4_200_DPI, fonts)
     width_px, height_px = A4_200_DPI
-    margin_px, gutter_px, leading_px, size_px = 150, 74, 42, 30
+    margin_px, gutter_px = 150, 74
     column_px = (width_px - 2 * margin_px - gutter_px) // 2
     sheet.line(230, (width_px / 2, ARTICLE_TITLE, "m"), face=SERIF_BOLD, size_px=76)
     sheet.line(300, (width_px / 2, "A report from the harbour workshop", "m"), face=SERIF, size_px=36)
     sheet.gap()
-    x_px, top_px = margin_px, 420
-    y_px = top_px
-    middle = 3
-    for index, (heading, paragraphs) in enumerate(ARTICLE):
-        if index == middle:
-            x_px, y_px = margin_px + column_px + gutter_px, top_px
-        if heading:
-            y_px += 0 if y_px == top_px else 24
-            sheet.line(y_px, (x_px, heading, "l"), face=SERIF_BOLD, size_px=38)
+    top_px = 430
+    for x_px, column in zip((margin_px, margin_px + column_px + gutter_px), ARTICLE, strict=True):
+        y_px = top_px
+        for block in blocks(column):
+            if block.startswith(HEADING):
+                y_px += 24 if y_px > top_px else 0
+                sheet.line(y_px, (x_px, block.removeprefix(HEADING), "l"), face=SERIF_BOLD, size_px=40)
+                y_px += 58
+            else:
+                y_px = 18 + sheet.paragraph(
+                    x_px,
+                    y_px,
+                    block,
+                    width_px=column_px,
+                    face=SERIF,
+                    size_px=32,
+                    leading_px=46,
+                    justified=True,
+                )
             sheet.gap()
-            y_px += 54
-        for paragraph in paragraphs:
-            y_px = sheet.paragraph(
-                x_px,
-                y_px,
-                paragraph,
-                width_px=column_px,
-                face=SERIF,
-                size_px=size_px,
-                leading_px=leading_px,
-                justified=True,
-            )
-            sheet.gap()
-            y_px += 16
     sheet.line(height_px - 90, (width_px / 2, "Page 14", "m"), face=SERIF, size_px=28)
     yield Example("article_two_columns.png", [sheet.image], sheet.text, saving={"dpi": (200, 200)})
 
@@ -615,7 +621,7 @@ def letter(fonts: Fonts) -> Iterator[Example]:
     sheet.gap()
     sheet.line(840, (margin_px, "Renewal of our lease", "l"), face=SERIF_BOLD, size_px=54)
     y_px = 990
-    for paragraph in LETTER:
+    for paragraph in blocks(LETTER):
         sheet.gap()
         y_px = 44 + sheet.paragraph(
             margin_px,
@@ -628,7 +634,8 @@ def letter(fonts: Fonts) -> Iterator[Example]:
         )
     sheet.gap()
     sheet.line(y_px + 170, (margin_px, "The treasurer", "l"), face=SERIF, size_px=50)
-    sixteen_greys = sheet.image.point([value // 16 * 17 for value in range(256)])
+    tilted = sheet.image.rotate(0.4, Image.Resampling.BICUBIC, fillcolor=PAPER)
+    sixteen_greys = tilted.point([value // 16 * 17 for value in range(256)])
     turned = sixteen_greys.transpose(Image.Transpose.ROTATE_90)
     yield Example("letter_turned_90.png", [turned], sheet.text, saving={"dpi": (300, 300)})
 
@@ -671,7 +678,7 @@ def phone_photo(fonts: Fonts) -> Iterator[Example]:
 
 
 CONTRACT = (
-"""\
+    """\
 # Rental Agreement
 
 between Quillmere Boats, Exampleton (the owner), and the sailing club of Heron Bay (the club).
@@ -687,7 +694,7 @@ and may not be lent to others.
 4. Condition. Both sides have seen the boat and found it sound, but for a scratch of about 20 cm on the
 left side near the bow.
 """,
-"""\
+    """\
 # Payment and deposit
 
 5. Rent. The rent is 180.00 a month and is due on the first working day of each month.
@@ -702,7 +709,7 @@ members cause, up to 1,500.00 for each event.
 
 9. Repairs. Small repairs below 50.00 are paid by the club, all others by the owner.
 """,
-"""\
+    """\
 # Final terms and signatures
 
 10. End. Either side may end this agreement in writing with four weeks of notice, the owner at once if
@@ -723,9 +730,10 @@ def contract(fonts: Fonts) -> Iterator[Example]:
     width_px, height_px = A4_150_DPI
     margin_px = 150
     sheets = []
-    for number, (heading, paragraphs) in enumerate(CONTRACT, start=1):
+    for number, page in enumerate(CONTRACT, start=1):
+        heading, *paragraphs = blocks(page)
         sheet = Sheet(A4_150_DPI, fonts)
-        sheet.line(220, (margin_px, heading, "l"), face=SERIF_BOLD, size_px=46)
+        sheet.line(220, (margin_px, heading.removeprefix(HEADING), "l"), face=SERIF_BOLD, size_px=46)
         y_px = 310
         for paragraph in paragraphs:
             sheet.gap()
@@ -845,8 +853,7 @@ def two_frames(fonts: Fonts) -> Iterator[Example]:
 def blank(_fonts: Fonts) -> Iterator[Example]:
     """The empty back of a sheet: nothing but the shadow at the edge of the glass."""
     page = Image.new("L", A4_150_DPI, 250)
-    levels = [*range(228, 250, 2), 250]
-    for x_px, (level, _) in enumerate(pairwise(levels)):
+    for x_px, level in enumerate(range(228, 250, 2)):
         ImageDraw.Draw(page).line((x_px, 0, x_px, page.height), fill=level)
     yield Example("blank.png", [page], "", saving={"dpi": (150, 150)})
 
@@ -874,7 +881,8 @@ def write(example: Example, folder: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     first, *others = example.frames
     several = {"save_all": True, "append_images": others} if others else {}
-    first.save(path, **{**SAVING[path.suffix], **example.saving, **several})
+    options: dict[str, Any] = {**SAVING[path.suffix], **example.saving, **several}
+    first.save(path, **options)
     for ending, truth in {".txt": example.text, **example.truths}.items():
         ended = f"{truth}\n" if truth else ""
         path.with_suffix(ending).write_text(ended, encoding="utf-8", newline="\n")
