@@ -47,16 +47,16 @@ _SPECIAL_TOKENS = (
 # tiktoken's regular expression overflows its stack on a run of a million spaces, and older releases take
 # quadratic time for one long word, so a text is counted in stretches. The pattern always ends a piece between
 # a letter or digit and a character that is neither: a stretch that ends there changes no count.
-_STRETCH = re.compile(r".{0,8191}[^\W_](?=\W|\Z)|.{1,8192}", re.DOTALL)
+_STRETCH = re.compile(r".{0,2047}[^\W_](?=\W|\Z)|.{1,2048}", re.DOTALL)
 
 
 def count_tokens(text: str) -> int:
     """The number of tokens of *text*, as the models named above see it.
 
     Names of special tokens, such as `<|im_end|>`, count as the ordinary text that they are in a document; a
-    lone surrogate counts as the replacement character. Any text has a count. It is exact but for runs of over
-    8,192 characters with no place between a letter or digit and something else, where it can be one
-    token too high for each 8,192.
+    lone surrogate counts as the replacement character. Any text has a count, and it is exact but for runs of
+    over 2,048 characters in which no letter or digit is followed by anything else: there it can be a token or two
+    off for each 2,048.
     """
     encoding = qwen_encoding()
     stretches = _STRETCH.findall(unicodedata.normalize("NFC", text))
