@@ -55,8 +55,8 @@ def count_tokens(text: str) -> int:
 
     Names of special tokens, such as `<|im_end|>`, count as the ordinary text that they are in a document; a
     lone surrogate counts as the replacement character. Any text has a count, and it is exact but for runs of
-    over 2,048 characters in which no letter or digit is followed by anything else: there it can be a token or two
-    off for each 2,048.
+    over 2,048 characters in which no letter or digit is followed by anything else: there it can be a token
+    or two off for each 2,048.
     """
     encoding = qwen_encoding()
     stretches = _STRETCH.findall(unicodedata.normalize("NFC", text))
