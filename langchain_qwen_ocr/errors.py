@@ -93,6 +93,8 @@ class EndpointError(QwenOCRError):
         code: The service's own error code.
         request_id: The service's id of the request, to quote to its support.
         retry_after_s: How long the service asks to wait, in seconds.
+        max_repeats: How often it is worth repeating; None as often as the caller allows. A call that timed out may
+            be paid for each time.
     """
 
     exit_code: ClassVar[int] = 6
@@ -107,12 +109,14 @@ class EndpointError(QwenOCRError):
         code: str | None = None,
         request_id: str | None = None,
         retry_after_s: float | None = None,
+        max_repeats: int | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.request_id = request_id
         self.retry_after_s = retry_after_s
+        self.max_repeats = max_repeats
         self.attempts = 1
         """How many calls were made before giving up."""
 

@@ -1,0 +1,1 @@
+"""How a request reaches a reader: endpoints that answer, and what every endpoint is."""
