@@ -7,9 +7,11 @@ Origin top-left, x to the right, y downwards, everywhere. Angles in degrees, clo
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 from typing import NamedTuple, Self
 
 from langchain_qwen_ocr.errors import OptionError, SourceError
@@ -94,11 +96,12 @@ class Affine:
         return cls(c=x, f=y)
 
     @classmethod
-    def rotation(cls, angle_deg: float, *, about: Point = Point(0, 0)) -> Affine:
+    def rotation(cls, angle_deg: float, *, about: Point | None = None) -> Affine:
         """A clockwise turn by *angle_deg* about a point."""
         cosine, sine = _cos_sin(angle_deg)
         turn = cls(a=cosine, b=-sine, d=sine, e=cosine)
-        return cls.translation(*about) @ turn @ cls.translation(-about.x, -about.y)
+        x, y = about or (0.0, 0.0)
+        return cls.translation(x, y) @ turn @ cls.translation(-x, -y)
 
     @classmethod
     def resizing(cls, old: Size, new: Size) -> Affine:
@@ -298,72 +301,255 @@ def rectangle_corners(
 def reading_order(quads: Sequence[Quad]) -> list[int]:
     """The indexes of *quads* as a person reads them: columns from left to right, each from top to bottom.
 
-    Columns and bands are found by cutting at the widest empty gap, again and again (recursive XY-cut);
-    what no gap divides is read line by line. Pages must be upright.
+    Pages must be upright; a slant of the whole page is taken out first.
     """
-    boxes = [quad.bounds for quad in quads]
-    return _xy_cut(list(range(len(boxes))), boxes) if boxes else []
+    return [index for block in reading_blocks(quads) for row in block for index in row]
+
+
+def reading_blocks(quads: Sequence[Quad]) -> list[list[list[int]]]:
+    """The indexes of *quads* by blocks, rows of a block, and places in a row, each in reading order.
+
+    A block is a column, or what stands between columns. The page is cut again and again (recursive XY-cut):
+    horizontally where the empty stretches between columns end, vertically at these stretches. One of them parts
+    columns only if what it parts is not a table or a form, whose rows go on at the other side of it.
+    """
+    pending, blocks = [_strips(quads)] if quads else [], []
+    while pending:
+        group = pending.pop()
+        parts = _parts(group)
+        if len(parts) == 1:
+            blocks.append([[strip.index for strip in row] for row in _rows(group)])
+        else:
+            pending.extend(reversed(parts))
+    return blocks
+
+
+@dataclass(frozen=True, slots=True)
+class _Strip:
+    """The middle half of a line's height: what is left of neighbours that overlap when boxes are padded."""
+
+    index: int
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    @property
+    def middle(self) -> float:
+        return (self.top + self.bottom) / 2
+
+    @property
+    def line_height(self) -> float:
+        return 2 * (self.bottom - self.top)
 
 
 Bounds = tuple[float, float, float, float]
+"""Left, top, right, bottom."""
+
+_Gap = tuple[float, float]
+
+_LEAST_GAP = 0.4
+"""The narrowest stretch between columns, in line heights."""
+_LEAST_COLUMN = 8
+"""The narrowest column of running text, in line heights."""
+_LEAST_ROWS_OF_PROSE = 4
+_LONGEST_PITCH_OF_PROSE = 1.7
+"""From line to line, in line heights; tables are more airy."""
 
 
-def _xy_cut(indexes: list[int], boxes: Sequence[Bounds]) -> list[int]:
-    pending, ordered = [indexes], []
-    while pending:
-        group = pending.pop()
-        parts = _cut(group, boxes)
-        if len(parts) == 1:
-            ordered.extend(_line_by_line(group, boxes))
+def _strips(quads: Sequence[Quad]) -> list[_Strip]:
+    level = Affine.rotation(-_slant_deg(quads))
+    strips = []
+    for index, quad in enumerate(quads):
+        flat = quad.mapped(level)
+        left, top, right, bottom = flat.bounds
+        height = flat.height if abs(flat.angle_deg) < 45 else bottom - top  # noqa: PLR2004 - runs to the right
+        middle = (top + bottom) / 2
+        strips.append(_Strip(index, left, middle - height / 4, right, middle + height / 4))
+    return strips
+
+
+def _slant_deg(quads: Sequence[Quad]) -> float:
+    """The angle of most of the text that runs to the right."""
+    weighted = sorted(
+        (quad.angle_deg, quad.width)
+        for quad in quads
+        if abs(quad.angle_deg) < 45 and quad.width > 2 * quad.height  # noqa: PLR2004 - a long line shows its angle
+    )
+    half, reached = sum(width for _, width in weighted) / 2, 0.0
+    for angle_deg, width in weighted:
+        reached += width
+        if reached >= half:
+            return angle_deg
+    return 0.0
+
+
+def _parts(group: list[_Strip]) -> list[list[_Strip]]:
+    """*group* in parts to be read one after the other; *group* alone when nothing divides it."""
+    unit = _median(strip.line_height for strip in group)
+    parts: list[list[_Strip]] = []
+    plain: list[_Strip] = []
+    for run in _runs(group, unit):
+        head, bands, tail = _without_stray_ends(run, unit)
+        columns = _columns([strip for band in bands for strip in band], unit)
+        if len(columns) == 1:
+            head, columns, tail = [strip for band in run for strip in band], [], []
+        plain += head
+        if columns:
+            parts += [plain, *columns] if plain else columns
+            plain = tail
+    return [*parts, plain] if plain else parts
+
+
+def _runs(group: list[_Strip], unit: float) -> Iterator[list[list[_Strip]]]:
+    """Consecutive bands that share an empty stretch somewhere between the group's left and right edge."""
+    left, right = min(strip.left for strip in group), max(strip.right for strip in group)
+    run: list[list[_Strip]] = []
+    shared: list[_Gap] = []
+    for band in _bands(group):
+        gaps = _gaps(band, left, right, _LEAST_GAP * unit)
+        both = _intersection(shared, gaps, _LEAST_GAP * unit)
+        if run and not both:
+            yield run
+            run = []
+        shared = both if run else gaps
+        run.append(band)
+    yield run
+
+
+def _bands(group: Iterable[_Strip]) -> list[list[_Strip]]:
+    """The strips between two empty stretches that go across the whole group."""
+    bands: list[list[_Strip]] = []
+    reach = -math.inf
+    for strip in sorted(group, key=lambda strip: strip.top):
+        if strip.top > reach:
+            bands.append([])
+        bands[-1].append(strip)
+        reach = max(reach, strip.bottom)
+    return bands
+
+
+def _gaps(strips: Iterable[_Strip], left: float, right: float, least: float) -> list[_Gap]:
+    """The stretches of *left* … *right* that no strip covers, wider than *least*."""
+    gaps, reach = [], left
+    for strip in sorted(strips, key=lambda strip: strip.left):
+        if strip.left - reach > least:
+            gaps.append((reach, strip.left))
+        reach = max(reach, strip.right)
+    return [*gaps, (reach, right)] if right - reach > least else gaps
+
+
+def _intersection(first: list[_Gap], second: list[_Gap], least: float) -> list[_Gap]:
+    both, i, j = [], 0, 0
+    while i < len(first) and j < len(second):
+        low, high = max(first[i][0], second[j][0]), min(first[i][1], second[j][1])
+        if high - low > least:
+            both.append((low, high))
+        if first[i][1] < second[j][1]:
+            i += 1
         else:
-            pending.extend(reversed(parts))
-    return ordered
+            j += 1
+    return both
 
 
-def _cut(group: list[int], boxes: Sequence[Bounds]) -> list[list[int]]:
-    """*group* divided at its best gap, or as it was when nothing divides it."""
-    if len(group) < 2:  # noqa: PLR2004 - one box has no gap
-        return [group]
-    line_height = sorted(boxes[i][3] - boxes[i][1] for i in group)[len(group) // 2] or 1.0
-    gap_x, at_x = _widest_gap(group, boxes, axis=0)
-    gap_y, at_y = _widest_gap(group, boxes, axis=1)
-    # A column gap is wider than the space between words; a band gap may be as thin as between two lines.
-    if gap_x >= 0.8 * line_height and gap_x >= gap_y:
-        return _divide(group, boxes, axis=0, at=at_x)
-    if gap_y > 0:
-        return _divide(group, boxes, axis=1, at=at_y)
-    if gap_x >= 0.8 * line_height:
-        return _divide(group, boxes, axis=0, at=at_x)
-    return [group]
+def _without_stray_ends(run: list[list[_Strip]], unit: float) -> tuple[list[_Strip], list[list[_Strip]], list[_Strip]]:
+    """*run* without a single row far above or below it: a date, a running title, the number of the page."""
+    if len(run) < 3:  # noqa: PLR2004 - two ends and something between them
+        return [], run, []
+    bounds = [(min(s.top for s in band), max(s.bottom for s in band)) for band in run]
+    spaces = [below[0] - above[1] for above, below in pairwise(bounds)]
+    far = max(2 * unit, 1.2 * max(spaces[1:-1], default=0.0))
+    first = 1 if spaces[0] > far and len(_rows(run[0])) == 1 else 0
+    last = len(run) - 1 if spaces[-1] > far and len(_rows(run[-1])) == 1 else len(run)
+    return [s for band in run[:first] for s in band], run[first:last], [s for band in run[last:] for s in band]
 
 
-def _divide(group: list[int], boxes: Sequence[Bounds], *, axis: int, at: float) -> list[list[int]]:
-    before = [i for i in group if (boxes[i][axis] + boxes[i][axis + 2]) / 2 < at]
-    after = [i for i in group if (boxes[i][axis] + boxes[i][axis + 2]) / 2 >= at]
-    return [part for part in (before, after) if part]
-
-
-def _widest_gap(group: list[int], boxes: Sequence[Bounds], *, axis: int) -> tuple[float, float]:
-    """How wide the widest stretch without a box is along *axis*, and its middle."""
-    spans = sorted((boxes[i][axis], boxes[i][axis + 2]) for i in group)
-    best, at, reach = 0.0, 0.0, spans[0][1]
-    for low, high in spans[1:]:
-        if low - reach > best:
-            best, at = low - reach, (low + reach) / 2
-        reach = max(reach, high)
-    return best, at
-
-
-def _line_by_line(group: list[int], boxes: Sequence[Bounds]) -> list[int]:
-    """Boxes that overlap in height are one line; lines go down, boxes in a line to the right."""
-    lines: list[list[int]] = []
-    for i in sorted(group, key=lambda i: (boxes[i][1] + boxes[i][3]) / 2):
-        middle = (boxes[i][1] + boxes[i][3]) / 2
-        if lines and boxes[lines[-1][0]][1] <= middle <= boxes[lines[-1][0]][3]:
-            lines[-1].append(i)
+def _columns(strips: list[_Strip], unit: float) -> list[list[_Strip]]:
+    """The columns that *strips* stand in, from left to right; one when rows go across."""
+    left, right = min(strip.left for strip in strips), max(strip.right for strip in strips)
+    gaps = _gaps(strips, left, right, _LEAST_GAP * unit)
+    ends = [high for _, high in gaps]
+    stacks: list[list[_Strip]] = [[] for _ in range(len(gaps) + 1)]
+    for strip in strips:
+        stacks[bisect_right(ends, strip.left)].append(strip)
+    columns = [stacks[0]]
+    for before, stack in pairwise(stacks):
+        if _are_columns(before, stack):
+            columns.append(stack)
         else:
-            lines.append([i])
-    return [i for line in lines for i in sorted(line, key=lambda i: boxes[i][0])]
+            columns[-1] = columns[-1] + stack
+    return columns
+
+
+def _are_columns(first: list[_Strip], second: list[_Strip]) -> bool:
+    """Whether two neighbouring stacks are read one after the other."""
+    tops, bottoms = [], []
+    for stack in (first, second):
+        tops.append(min(strip.top for strip in stack))
+        bottoms.append(max(strip.bottom for strip in stack))
+    shorter = min(bottom - top for top, bottom in zip(tops, bottoms, strict=True))
+    if min(bottoms) - max(tops) < shorter / 2:
+        return False
+    rows = _rows(first), _rows(second)
+    return all(map(_is_prose, rows)) or not _rows_match(*rows)
+
+
+def _is_prose(rows: list[list[_Strip]]) -> bool:
+    """Whether most lines run from edge to edge, close below each other."""
+    if len(rows) < _LEAST_ROWS_OF_PROSE:
+        return False
+    left, right = min(row[0].left for row in rows), max(strip.right for row in rows for strip in row)
+    height = _median(strip.line_height for row in rows for strip in row)
+    pitch = _median(below[0].middle - above[0].middle for above, below in pairwise(rows))
+    long = sum(max(strip.right for strip in row) - row[0].left > 0.75 * (right - left) for row in rows)
+    return (
+        right - left >= _LEAST_COLUMN * height and pitch <= _LONGEST_PITCH_OF_PROSE * height and long >= 0.6 * len(rows)
+    )
+
+
+def _rows_match(first: list[list[_Strip]], second: list[list[_Strip]]) -> bool:
+    """Whether the rows of the stack with fewer go on in the other, beside a row or halfway between two."""
+    fewer, more = sorted((first, second), key=len)
+    places = [row[0].middle for row in more]
+    halfway = [(above + below) / 2 for above, below in pairwise(places)]
+    matched = 0
+    for row in fewer:
+        middle, height = row[0].middle, row[0].line_height
+        matched += _nearest(places, middle) <= 0.35 * height or _nearest(halfway, middle) <= 0.2 * height
+    return matched >= 0.7 * len(fewer)
+
+
+def _nearest(places: list[float], place: float) -> float:
+    """How far the nearest of the sorted *places* is."""
+    at = bisect_right(places, place)
+    return min((abs(place - other) for other in places[max(at - 1, 0) : at + 1]), default=math.inf)
+
+
+def _rows(strips: Iterable[_Strip]) -> list[list[_Strip]]:
+    """Strips side by side make a row; rows go down, strips in a row to the right."""
+    rows: list[list[_Strip]] = []
+    middle = 0.0
+    for strip in sorted(strips, key=lambda strip: (strip.middle, strip.left)):
+        row = rows[-1] if rows else []
+        beside = row and strip.middle - middle <= min(strip.line_height, row[-1].line_height) / 2
+        if beside and not any(_stands_over(strip, other) for other in row):
+            row.append(strip)
+            middle += (strip.middle - middle) / len(row)
+        else:
+            rows.append([strip])
+            middle = strip.middle
+    return [sorted(row, key=lambda strip: strip.left) for row in rows]
+
+
+def _stands_over(one: _Strip, other: _Strip) -> bool:
+    """Whether one covers most of the other's width: lines too close below each other to be a row."""
+    common = min(one.right, other.right) - max(one.left, other.left)
+    return common > 0 and common > min(one.right - one.left, other.right - other.left) / 2
+
+
+def _median(values: Iterable[float]) -> float:
+    ordered = sorted(values)
+    return ordered[len(ordered) // 2] if ordered else 0.0
 
 
 def union_bounds(boxes: Iterable[Bounds]) -> Bounds:
