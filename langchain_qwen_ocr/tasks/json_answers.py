@@ -1,0 +1,243 @@
+"""JSON as models answer it: fenced, wrapped in prose, cut in its middle, or not quite JSON.
+
+Strict reading comes first; `json_repair` reads what is left. What was repaired is said, and what cannot be trusted after
+a repair is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+from langchain_qwen_ocr.errors import AnswerError
+from langchain_qwen_ocr.tasks.fences import fenced_block
+
+JSONValue = None | bool | int | float | str | list[Any] | dict[str, Any]
+
+_LONGEST_REPAIR = 1_000_000
+"""Characters. No model answers more; repairing is about a thousand times slower than reading."""
+_LEAST_KEPT = 0.6
+"""Of the letters and digits of an answer, how many a repair must keep to be trusted."""
+_TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?P<closed>")?|[\[\]{},:]|[^\s\[\]{},:"]+', re.DOTALL)
+_CLOSING = {"{": "}", "[": "]"}
+
+
+@dataclass(frozen=True, slots=True)
+class JSONAnswer:
+    """The JSON value of an answer, and how it was got."""
+
+    value: JSONValue
+    warnings: tuple[str, ...] = ()
+    """What was repaired, or stood around it."""
+    cut: bool = False
+    """The answer stops in the middle of the value, or of the fence around it; complete parts are in `value`."""
+
+
+def holds_json(answer: str) -> bool:
+    """Whether *answer* looks as if it held a JSON object or array."""
+    block = fenced_block(answer)
+    return block.language == "json" or block.body.lstrip()[:1] in {"{", "["}
+
+
+def read_json(answer: str) -> JSONAnswer:
+    """The JSON object or array that *answer* holds.
+
+    Raises:
+        AnswerError: There is none, or none that can be trusted after a repair.
+    """
+    block = fenced_block(answer)
+    body = block.body.strip()
+    open_fence = block.opened and not block.closed
+    start = _first_bracket(body)
+    around = [text.strip() for text in (block.before, body[: max(start, 0)], block.after) if text.strip()]
+    if start < 0:
+        if open_fence:
+            return JSONAnswer(None, cut=True)
+        raise AnswerError("The answer holds no JSON object or array.", answer=answer)
+    notes = _Notes()
+    try:
+        value, end = _decode(body[start:], notes)
+    except ValueError:
+        value, cut = _mend(body[start:], notes, answer, closed=block.opened and block.closed)
+        return JSONAnswer(value, (*notes.all(), *_say_around(around)), cut or open_fence)
+    except RecursionError as error:
+        raise AnswerError("The JSON of the answer is nested too deeply to be read.", answer=answer) from error
+    behind = body[start + end :].strip()
+    if behind:
+        around.append(behind)
+    return JSONAnswer(value, (*notes.all(), *_say_around(around)), open_fence)
+
+
+def _first_bracket(body: str) -> int:
+    found = re.search(r"[\[{]", body)
+    return -1 if found is None else found.start()
+
+
+def _say_around(around: list[str]) -> tuple[str, ...]:
+    return tuple(f"Text around the JSON was left out: {_short(text)}" for text in around)
+
+
+def _short(text: str, longest: int = 80) -> str:
+    flat = " ".join(text.split())
+    return repr(flat if len(flat) <= longest else flat[: longest - 1] + "…")
+
+
+@dataclass(slots=True)
+class _Notes:
+    """What was noticed while reading."""
+
+    duplicates: dict[str, None] = field(default_factory=dict)
+    not_numbers: int = 0
+    repairs: list[str] = field(default_factory=list)
+
+    def pairs(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        """An object; of keys that come twice the last value counts, but never an empty one over a full one."""
+        made: dict[str, Any] = {}
+        for key, value in pairs:
+            if key in made:
+                self.duplicates[key] = None
+                if value in (None, "", "null"):
+                    continue
+            made[key] = value
+        return made
+
+    def constant(self, name: str) -> None:
+        """NaN and the infinities, which JSON does not know."""
+        self.not_numbers += 1
+
+    def all(self) -> tuple[str, ...]:
+        """Them as sentences."""
+        found = list(self.repairs)
+        if self.duplicates:
+            found.append(f"Keys come more than once; the last value counts: {', '.join(self.duplicates)}.")
+        if self.not_numbers:
+            found.append(f"{self.not_numbers} values are NaN or infinite, which is no JSON: read as null.")
+        return tuple(found)
+
+
+def _whole(digits: str) -> int | str:
+    """A whole number; digits beyond what Python converts stay text."""
+    try:
+        return int(digits)
+    except ValueError:
+        return digits
+
+
+def _decode(text: str, notes: _Notes) -> tuple[Any, int]:
+    # Line breaks inside strings are what models write most often beside JSON: they do no harm, so they are let in.
+    decoder = json.JSONDecoder(
+        object_pairs_hook=notes.pairs, parse_constant=notes.constant, parse_int=_whole, strict=False
+    )
+    value, end = decoder.raw_decode(text)
+    return value, end
+
+
+def _mend(text: str, notes: _Notes, answer: str, *, closed: bool) -> tuple[Any, bool]:
+    """The value of *text*, which is no JSON as it stands, and whether it was cut."""
+    if len(text) > _LONGEST_REPAIR:
+        raise AnswerError(
+            f"The answer is no valid JSON and with {len(text):,} characters too long to be repaired.", answer=answer
+        )
+    kept = None if closed else _complete_part(text)
+    try:
+        if kept is not None:
+            notes.repairs.append(
+                f"The JSON stops in its middle; the unfinished end was left out: {_short(text[kept.end :])}"
+            )
+            return _decode_or_repair(kept.text, notes, answer), True
+        return _repair(text, notes, answer), False
+    except RecursionError as error:
+        raise AnswerError("The JSON of the answer is nested too deeply to be read.", answer=answer) from error
+
+
+def _decode_or_repair(text: str, notes: _Notes, answer: str) -> Any:
+    try:
+        return _decode(text, notes)[0]
+    except ValueError:
+        return _repair(text, notes, answer)
+
+
+def _repair(text: str, notes: _Notes, answer: str) -> Any:
+    import json_repair
+
+    value = json_repair.loads(text, skip_json_loads=True)
+    if not isinstance(value, dict | list):
+        _refuse(answer)
+    written = json.dumps(value, ensure_ascii=False, default=str)
+    if _letters(written) < _LEAST_KEPT * _letters(text):
+        _refuse(answer)
+    notes.repairs.append("The JSON was not well-formed and was repaired; compare it with the answer.")
+    return value
+
+
+def _refuse(answer: str) -> NoReturn:
+    raise AnswerError("The answer is no valid JSON, and no repair of it can be trusted.", answer=answer)
+
+
+def _letters(text: str) -> int:
+    return sum(map(str.isalnum, text))
+
+
+@dataclass(slots=True)
+class _Open:
+    """A bracket that is not closed yet."""
+
+    bracket: str
+    safe: int
+    """Where its last complete element ends."""
+    after_colon: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """The complete part of a cut JSON text."""
+
+    text: str
+    end: int
+    """Where in the source it ends."""
+
+
+def _complete_part(text: str) -> _Kept | None:
+    """What is complete in a JSON text that stops in its middle; None when all its brackets are closed.
+
+    The half-written record of a list is left out as a whole; of a half-written object outside a list the complete
+    members stay.
+    """
+    stack: list[_Open] = []
+    for token in _TOKEN.finditer(text):
+        word = token[0]
+        if word in _CLOSING:
+            stack.append(_Open(word, token.end()))
+        elif word in {"}", "]"}:
+            if stack:
+                stack.pop()
+            if not stack:
+                return None
+            stack[-1].safe = token.end()
+        elif not stack:
+            return None
+        elif word == ",":
+            # A number is only complete when something follows it.
+            stack[-1].safe = max(stack[-1].safe, token.start())
+            stack[-1].after_colon = False
+        elif word == ":":
+            stack[-1].after_colon = True
+        elif token["closed"] and (stack[-1].bracket == "[" or stack[-1].after_colon):
+            stack[-1].safe = token.end()
+    if not stack:
+        return None
+    depth = _depth_to_keep([part.bracket for part in stack])
+    closers = "".join(_CLOSING[part.bracket] for part in reversed(stack[: depth + 1]))
+    end = stack[depth].safe
+    return _Kept(text[:end] + closers, end)
+
+
+def _depth_to_keep(brackets: list[str]) -> int:
+    """Which open bracket keeps its complete elements; what is open inside it is dropped."""
+    arrays = [depth for depth, bracket in enumerate(brackets) if bracket == "["]
+    if not arrays:
+        return len(brackets) - 1
+    records = [depth for depth in arrays if brackets[depth + 1 : depth + 2] == ["{"]]
+    return records[-1] if records else arrays[0]

@@ -1,0 +1,695 @@
+"""Places in answers: what the numbers of a rectangle mean, and every form in which the model writes them.
+
+A rectangle is `[cx, cy, width, height, angle]`, degrees clockwise, as OpenCV's `minAreaRect` gives it: upright
+horizontal text comes as angle 90 with the line's length as height, as angle -89 from older models, or as angle 0 with
+the length as width. The direction of the text follows from the longer side; a turn by 180° cannot be told from a
+rectangle, so the direction is the one nearest to upright reading, in (-90, 90].
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from langchain_qwen_ocr.errors import AnswerError
+from langchain_qwen_ocr.geometry import (
+    Affine,
+    CoordinateFrame,
+    PageMap,
+    Point,
+    Quad,
+    Size,
+    rectangle_corners,
+)
+from langchain_qwen_ocr.tasks.fences import fence, fenced_block
+from langchain_qwen_ocr.tasks.json_answers import JSONValue, holds_json, read_json
+from langchain_qwen_ocr.tasks.results import MetadataValue, Region, Result
+
+Rect = tuple[float, float, float, float, float]
+"""Centre x and y, width, height, angle in degrees."""
+
+_LARGEST_THOUSANDTH = 1030
+"""Real answers overhang the picture by a few thousandths; beyond this the numbers count something else."""
+_NEARLY_SQUARE = 1.2
+"""Below this ratio of sides, and for a single character, the longer side says nothing about the direction."""
+_SKEW = 1e-3
+"""The cosine of the angle between two edges from which on a quadrilateral is no rectangle."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of text and where it stands."""
+
+    text: str
+    """Empty when the model gave a place without text."""
+    quad: Quad
+    """Four corners, clockwise from the text's own top-left; they may overhang the picture."""
+    angle_deg: float = 0.0
+    """The direction in which the text runs: 0 to the right, 90 downwards."""
+    rectangle: Quad | None = None
+    """The truer rectangle where the way to the page skews a slanted line; None when it equals `quad`."""
+    in_pixels: bool = False
+    """Its numbers are pixels of the picture, whatever the model's frame."""
+    rect: Rect | None = field(default=None, compare=False)
+    """The five numbers of the answer, as they came."""
+
+    @classmethod
+    def from_rect(
+        cls, text: str, rect: Sequence[float], *, direction_deg: float | None = None, in_pixels: bool = False
+    ) -> Line:
+        """The line in a rotated rectangle `[cx, cy, width, height, angle]`.
+
+        Whole numbers are truncated to whole corners, as the service does on its own grid.
+
+        Args:
+            text: The line.
+            rect: Five numbers.
+            direction_deg: The direction of the text, where it is known better than the rectangle tells.
+            in_pixels: The numbers are pixels, whatever the model's frame.
+        """
+        cx, cy, width, height, angle = rect
+        corners = rectangle_corners(cx, cy, width, height, angle)
+        if all(float(n).is_integer() for n in rect):
+            a, b, c, d = (Point(float(int(p.x)), float(int(p.y))) for p in corners)
+            corners = (a, b, c, d)
+        if direction_deg is None:
+            direction_deg = _direction(text, width, height, angle)
+        return cls(
+            text,
+            _rolled(corners, angle, direction_deg),
+            direction_deg,
+            in_pixels=in_pixels,
+            rect=(cx, cy, width, height, angle),
+        )
+
+    @classmethod
+    def from_corners(cls, text: str, quad: Quad, *, in_pixels: bool = True) -> Line:
+        """The line in a quadrilateral that begins at any corner, as native answers give it."""
+        points = quad.points
+        if _turns_left(points):
+            a, b, c, d = points
+            points = (d, c, b, a)
+        height, width = math.dist(points[0], points[1]), math.dist(points[1], points[2])
+        angle = math.degrees(math.atan2(points[2].y - points[1].y, points[2].x - points[1].x))
+        rolled = _rolled(points, angle, _direction(text, width, height, angle))
+        return cls(text, rolled, rolled.angle_deg, in_pixels=in_pixels)
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """Left, top, right, bottom of the upright box around it."""
+        return self.quad.bounds
+
+    def mapped(self, to_page: Affine) -> Line:
+        """The line on the page: its corners as the service maps them, and the truer rectangle of a slanted one."""
+        quad = self.quad.mapped(to_page)
+        rectangle = self._true_rectangle(to_page)
+        return dataclasses.replace(
+            self,
+            quad=quad,
+            rectangle=rectangle,
+            angle_deg=_half_turn_free(self.angle_deg, (rectangle or quad).angle_deg),
+            in_pixels=False,
+        )
+
+    def _true_rectangle(self, to_page: Affine) -> Quad | None:
+        """The rectangle along the mapped line: its length kept, its height taken at right angles."""
+        edges = self._exact_quad().mapped(to_page)
+        first, second, _, last = edges.points
+        along = Point(second.x - first.x, second.y - first.y)
+        down = Point(last.x - first.x, last.y - first.y)
+        length, height = math.hypot(*along), math.hypot(*down)
+        if not length or not height:
+            return None
+        overlap = (along.x * down.x + along.y * down.y) / length
+        if abs(overlap) <= _SKEW * height:
+            return None
+        square = Point(down.x - overlap * along.x / length, down.y - overlap * along.y / length)
+        centre = edges.center
+        left, top = centre.x - (along.x + square.x) / 2, centre.y - (along.y + square.y) / 2
+        return Quad(
+            (
+                Point(left, top),
+                Point(left + along.x, top + along.y),
+                Point(left + along.x + square.x, top + along.y + square.y),
+                Point(left + square.x, top + square.y),
+            )
+        )
+
+    def _exact_quad(self) -> Quad:
+        """The corners before they were truncated."""
+        if self.rect is None:
+            return self.quad
+        corners = rectangle_corners(*self.rect)
+        exact = _rolled(corners, self.rect[4], self.angle_deg)
+        near = all(math.dist(p, q) < 2 for p, q in zip(exact.points, self.quad.points, strict=True))  # noqa: PLR2004 - a grid step each way
+        return exact if near else self.quad
+
+
+def _direction(text: str, width: float, height: float, angle_deg: float) -> float:
+    """The direction of a line in a rectangle, in (-90, 90]."""
+    longer, shorter = max(width, height), min(width, height)
+    along_width = _upright(angle_deg)
+    along_height = _upright(angle_deg - 90)
+    if len(text.strip()) == 1 or (text.strip() and longer < _NEARLY_SQUARE * shorter):
+        return min(along_height, along_width, key=abs)
+    return along_height if height >= width else along_width
+
+
+def _upright(angle_deg: float) -> float:
+    """The same line of sight in (-90, 90]."""
+    return 90 - (90 - angle_deg) % 180
+
+
+def _half_turn_free(before_deg: float, after_deg: float) -> float:
+    """The mapped direction, exact where nothing was turned."""
+    return before_deg if math.isclose(before_deg, after_deg, abs_tol=1e-9) else after_deg
+
+
+def _rolled(points: Sequence[Point], angle_deg: float, direction_deg: float) -> Quad:
+    """Corners in OpenCV's order, begun at the top-left of a text that runs in *direction_deg*."""
+    start = (round((direction_deg - angle_deg) / 90) + 1) % 4
+    a, b, c, d = (points[(start + i) % 4] for i in range(4))
+    return Quad((a, b, c, d))
+
+
+def _turns_left(points: Sequence[Point]) -> bool:
+    """Whether the corners run against the clock."""
+    doubled_area = sum(points[i].x * points[(i + 1) % 4].y - points[(i + 1) % 4].x * points[i].y for i in range(4))
+    return doubled_area < 0
+
+
+def rectangle_of(quad: Quad, picture: Size) -> Rect:
+    """The rectangle that the service would answer for a line at *quad* px: whole thousandths of *picture*.
+
+    Horizontal text has angle 90, the line's length as height and its height as width.
+    """
+    grid = quad.mapped(Affine.scaling(1000 / picture.width_px, 1000 / picture.height_px))
+    first, second, _, last = grid.points
+    along = Point(second.x - first.x, second.y - first.y)
+    down = Point(last.x - first.x, last.y - first.y)
+    length = math.hypot(*along)
+    height = abs(along.x * down.y - along.y * down.x) / length if length else math.hypot(*down)
+    angle = round(_upright(grid.angle_deg + 90))
+    centre = grid.center
+    return (round(centre.x), round(centre.y), max(1, round(height)), max(1, round(length)), angle)
+
+
+@dataclass(frozen=True, slots=True)
+class Lines(Result):
+    """Lines of text with their places, in the model's own order."""
+
+    lines: tuple[Line, ...] = ()
+    page: Size | None = field(default=None, compare=False)
+    """The page that the places lie on, in px; None while they are in the answer's own frame."""
+
+    @property
+    def text(self) -> str:
+        """The texts of the lines, one below the other."""
+        return "\n".join(line.text for line in self.lines if line.text)
+
+    @property
+    def regions(self) -> tuple[Region, ...]:
+        """The lines with their places, moved onto the page where they overhang it."""
+        page = self.page
+        return tuple(
+            Region(
+                line.text,
+                line.quad if page is None else line.quad.clipped(page),
+                line.rectangle,
+                line.angle_deg,
+            )
+            for line in self.lines
+        )
+
+    def metadata(self) -> dict[str, MetadataValue]:
+        """How many lines there are."""
+        return {"line_count": len(self.lines)}
+
+    def mapped(self, to_page: PageMap) -> Lines:
+        """The lines in pixels of the page.
+
+        Numbers that no thousandth can be are read as pixels of the picture, all of them, with a warning.
+        """
+        frame, warnings = to_page.frame, self.warnings
+        reach = max((max(line.bounds[2:]) for line in self.lines if not line.in_pixels), default=0.0)
+        if frame is CoordinateFrame.THOUSANDTHS and reach > _LARGEST_THOUSANDTH:
+            frame = CoordinateFrame.PIXELS
+            warnings = (
+                *warnings,
+                f"A place reaches {reach:.0f}, which is no thousandth: the places were read as pixels.",
+            )
+        ways = {chosen: to_page.affine(chosen) for chosen in CoordinateFrame}
+        return dataclasses.replace(
+            self,
+            lines=tuple(line.mapped(ways[CoordinateFrame.PIXELS if line.in_pixels else frame]) for line in self.lines),
+            page=to_page.page,
+            warnings=warnings,
+        )
+
+
+# Reading
+
+_TEXT_KEYS = ("text", "word", "content", "label", "text_content", "transcription", "文本", "文字", "内容")
+_RECT_KEYS = ("rotate_rect", "rotated_rect", "rotateRect", "rect", "rotated_rectangle", "旋转矩形", "坐标")
+_BOX_KEYS = ("bbox_2d", "bbox", "box", "box_2d")
+_LIST_KEYS = (
+    "words_info",
+    "pos_list",
+    "ocr_result",
+    "lines",
+    "result",
+    "results",
+    "words",
+    "items",
+    "text_lines",
+    "data",
+)
+_NATIVE_KEYS = ("output", "choices", "message", "content", "ocr_result")
+
+
+def read_lines(answer: str) -> Lines:
+    """The lines of *answer* with their places, in the answer's own frame.
+
+    Raises:
+        AnswerError: The answer holds no places in any known form.
+    """
+    lines = _lines_from_json(answer) if holds_json(answer) else None
+    if lines is None:
+        lines = _lines_from_rows(answer)
+    if lines is None:
+        raise AnswerError("The answer holds no places of text in any known form.", answer=answer)
+    textless = sum(not line.text for line in lines.lines)
+    if not textless:
+        return lines
+    warning = f"{textless} of {len(lines.lines)} places came without text."
+    return dataclasses.replace(lines, warnings=(*lines.warnings, warning))
+
+
+def _lines_from_json(answer: str) -> Lines | None:
+    try:
+        read = read_json(answer)
+    except AnswerError:
+        return None
+    finder = _Finder()
+    finder.walk(read.value)
+    if not finder.lines and not read.cut and read.value not in ([], {}) and not finder.saw_list:
+        return None
+    warnings = read.warnings
+    if finder.unread:
+        warnings = (*warnings, f"{finder.unread} entries hold no readable place and were left out.")
+    return Lines(tuple(finder.lines), warnings=warnings, cut=read.cut)
+
+
+@dataclass(slots=True)
+class _Finder:
+    """Collects lines from a JSON value, whatever lists and objects they are wrapped in."""
+
+    lines: list[Line] = field(default_factory=list)
+    unread: int = 0
+    saw_list: bool = False
+
+    def walk(self, value: JSONValue) -> None:
+        """Collect the lines of *value*, in their order."""
+        pending: list[tuple[JSONValue, bool]] = [(value, False)]
+        while pending:
+            part, native = pending.pop()
+            if isinstance(part, dict):
+                self._take_object(part, pending, native=native)
+            elif isinstance(part, list):
+                self._take_list(part, pending, native=native)
+            elif part is not None:
+                self.unread += 1
+
+    def _take_object(self, entry: dict[str, Any], pending: list[tuple[JSONValue, bool]], *, native: bool) -> None:
+        line = _line_of_object(entry, native=native)
+        if line is not None:
+            self.lines.append(line)
+            return
+        inner = [(key, entry[key]) for key in (*_NATIVE_KEYS, *_LIST_KEYS) if isinstance(entry.get(key), dict | list)]
+        # Native answers hold the same lines twice: the ready-made ones come first and are enough.
+        named = dict(inner)
+        for key in ("ocr_result", "words_info"):
+            if key in named:
+                inner = [(key, named[key])]
+                break
+        if not inner:
+            self.unread += 1
+            return
+        self.saw_list = True
+        pending.extend((value, native or key == "words_info") for key, value in reversed(dict(inner).items()))
+
+    def _take_list(self, entries: list[Any], pending: list[tuple[JSONValue, bool]], *, native: bool) -> None:
+        line = _line_of_list(entries, native=native)
+        if line is not None:
+            self.lines.append(line)
+        else:
+            pending.extend((entry, native) for entry in reversed(entries))
+
+
+def _line_of_object(entry: Mapping[str, Any], *, native: bool) -> Line | None:
+    text = next((entry[key] for key in _TEXT_KEYS if isinstance(entry.get(key), str | int | float)), "")
+    text = text if isinstance(text, str) else str(text)
+    if text == "null":
+        text = ""
+    own = _numbers(entry.get("quad"))
+    if len(own) == 8:  # noqa: PLR2004 - four corners
+        return _own_line(text, entry, own)
+    location = _numbers(entry.get("location"))
+    if len(location) == 8:  # noqa: PLR2004 - four corners
+        return Line.from_corners(text, Quad.from_numbers(location))
+    for key in _RECT_KEYS:
+        rect = _numbers(entry.get(key))
+        if len(rect) == 5:  # noqa: PLR2004 - a rotated rectangle
+            directions = _numbers(entry.get("direction"))
+            return Line.from_rect(text, rect, direction_deg=directions[0] if directions else None, in_pixels=native)
+    for key in (*_BOX_KEYS, *_RECT_KEYS):
+        box = _numbers(entry.get(key))
+        if len(box) == 4:  # noqa: PLR2004 - two corners
+            return Line(
+                text,
+                Quad.of(min(box[0], box[2]), min(box[1], box[3]), max(box[0], box[2]), max(box[1], box[3])),
+                in_pixels=native,
+            )
+        if len(box) == 8:  # noqa: PLR2004 - four corners
+            return Line.from_corners(text, Quad.from_numbers(box), in_pixels=native)
+    return None
+
+
+def _own_line(text: str, entry: Mapping[str, Any], corners: tuple[float, ...]) -> Line:
+    quad = Quad.from_numbers(corners)
+    direction, rectangle = _numbers(entry.get("direction")), _numbers(entry.get("rectangle"))
+    return Line(
+        text,
+        quad,
+        direction[0] if direction else quad.angle_deg,
+        Quad.from_numbers(rectangle) if len(rectangle) == 8 else None,  # noqa: PLR2004 - four corners
+        in_pixels=entry.get("unit") == "px",
+    )
+
+
+def _line_of_list(entries: list[Any], *, native: bool) -> Line | None:
+    """The line of `[cx, cy, w, h, angle]` or `[cx, cy, w, h, angle, "text"]`."""
+    if len(entries) not in {5, 6} or not all(_is_number(entry) for entry in entries[:5]):
+        return None
+    text = entries[5] if len(entries) == 6 else ""  # noqa: PLR2004 - five numbers and a text
+    return Line.from_rect(str(text), entries[:5], in_pixels=native) if not isinstance(text, list | dict) else None
+
+
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
+_LARGEST_NUMBER = 1e15
+"""Beyond it nothing is a place, and a float no longer counts in ones."""
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST_NUMBER
+
+
+def _numbers(value: object, *, depth: int = 0) -> tuple[float, ...]:
+    """The numbers of a list, of `<1><2>`, of `"1, 2"` or of a number; none when anything else is among them."""
+    if isinstance(value, int | float):
+        return (value,) if _is_number(value) else ()
+    if isinstance(value, str):
+        if len(value) > _LONGEST_RECT or re.fullmatch(r"[\s<>()\[\],;，、.\deE+-]*", value) is None:
+            return ()
+        return _numbers([_as_number(word) for word in _NUMBER.findall(value)], depth=depth)
+    if not isinstance(value, list) or depth > 1 or len(value) > _MOST_NUMBERS:
+        return ()
+    parts = [_numbers(part, depth=depth + 1) for part in value]
+    return () if () in parts else tuple(n for part in parts for n in part)
+
+
+_LONGEST_RECT = 200
+_MOST_NUMBERS = 8
+
+
+def _as_number(word: str) -> float:
+    number = float(word)
+    return int(number) if abs(number) < _LARGEST_NUMBER and number.is_integer() else number
+
+
+_N = r"-?\d+(?:\.\d+)?"
+_GAP = r"[ \t]*[,，;；][ \t]*"
+_LOOSE_GAP = r"(?:[ \t]*[,，;；][ \t]*|[ \t]+)"
+# `cx,cy,w,h,angle` at the start of a row, with the text behind a comma.
+_ROW = re.compile(rf"[ \t]*(?P<rect>{_N}(?:{_GAP}{_N}){{4}})(?:[ \t]*[,，;；][ \t]?(?P<text>.*)|[ \t]*)")
+_BRACKETED = re.compile(rf"[\[(（【<][ \t]*(?P<rect>{_N}(?:{_LOOSE_GAP}{_N}){{4}})[ \t]*[\])）】>]")
+_BROKEN_TAIL = re.compile(rf"[\[(（【<]?[ \t]*{_N}(?:{_LOOSE_GAP}(?:{_N})?){{0,4}}[ \t]*(?P<closed>[\])）】>])?[ \t]*")
+_ONLY_NUMBERS = re.compile(r"[ \t]*-?\d[-\d., \t，;；]*")
+_NUMBERING = re.compile(r"[ \t]*(?:\d+[.、)）:：]|[-*•])[ \t]+")
+_AROUND_RECT = " \t,，:：;；-–—|"
+
+
+@dataclass(slots=True)
+class _Rows:
+    """Collects lines from an answer of rows."""
+
+    lines: list[Line] = field(default_factory=list)
+    pending: str = ""
+    """The last row, when it was text without a place."""
+    added: int = 0
+    broken: int = 0
+    mended: int = 0
+    cut: bool = False
+
+    def take(self, row: str, *, is_last: bool) -> None:
+        """Read one row."""
+        if not row.strip():
+            return
+        found = _row_lines(row)
+        if found is None:
+            self._take_rest(row, is_last=is_last)
+            return
+        lines, mended, tail = found
+        self.mended += mended
+        if self.pending and len(lines) == 1 and not lines[0].text and lines[0].rect is not None:
+            lines = [Line.from_rect(self.pending, lines[0].rect)]
+        elif self.pending:
+            self._append_to_last(self.pending)
+        self.pending = ""
+        self.lines.extend(lines)
+        if tail:
+            self.broken += 1
+            self.cut = self.cut or (is_last and tail[-1] not in ")]）】>")
+
+    def _take_rest(self, row: str, *, is_last: bool) -> None:
+        tail = _BROKEN_TAIL.fullmatch(row)
+        if tail is not None and self.lines and re.search(r"[,，\[(]", row):
+            self.broken += 1
+            self.cut = self.cut or (is_last and tail["closed"] is None)
+            return
+        if self.pending:
+            self._append_to_last(self.pending)
+        self.pending = _NUMBERING.sub("", row, count=1).strip()
+
+    def _append_to_last(self, text: str) -> None:
+        self.added += 1
+        if self.lines:
+            last = self.lines[-1]
+            self.lines[-1] = dataclasses.replace(last, text=f"{last.text}\n{text}".strip("\n"))
+
+    def finish(self) -> Lines | None:
+        """The lines; None when no row held a place."""
+        if not self.lines:
+            return None
+        if self.pending:
+            self._append_to_last(self.pending)
+        counts = (
+            (self.mended, "places had blanks among their numbers and were mended"),
+            (self.added, "rows without a place of their own were added to the line before, or left out at the start"),
+            (self.broken, "places are incomplete and were left out"),
+        )
+        warnings = tuple(f"{count} {what}." for count, what in counts if count)
+        return Lines(tuple(self.lines), warnings=warnings, cut=self.cut)
+
+
+def _lines_from_rows(answer: str) -> Lines | None:
+    block = fenced_block(answer)
+    body = block.body
+    rows = body.split("\n")
+    last = max((i for i, row in enumerate(rows) if row.strip()), default=-1)
+    reader = _Rows()
+    for i, row in enumerate(rows):
+        reader.take(row.rstrip("\r"), is_last=i == last)
+    lines = reader.finish()
+    is_open = block.opened and not block.closed
+    if lines is None:
+        # A fence was just opened, or nothing came yet: no word against the form.
+        return Lines(cut=is_open) if is_open and len(body) < _LONGEST_RECT else None
+    return dataclasses.replace(lines, cut=True) if is_open else lines
+
+
+def _row_lines(row: str) -> tuple[list[Line], int, str] | None:
+    """The lines of a row, how many of them had to be mended, and an incomplete place at its end."""
+    numbers = _number_row(row)
+    if numbers is not None:
+        return numbers
+    plain = _ROW.fullmatch(row)
+    if plain is not None:
+        text = plain["text"] or ""
+        if _BRACKETED.search(text) is None:
+            return [Line.from_rect(_unquoted(text), _numbers(plain["rect"]))], 0, ""
+    return _bracketed_row(row)
+
+
+def _number_row(row: str) -> tuple[list[Line], int, str] | None:
+    """The places in a row of nothing but numbers."""
+    if len(row) > _LONGEST_RECT * 10 or _ONLY_NUMBERS.fullmatch(row) is None:
+        return None
+    by_comma = [part.strip() for part in re.split(r"[,，;；]", row) if part.strip()]
+    joined = [re.sub(r"[ \t]+", "", part) for part in by_comma]
+    mended = joined != by_comma
+    if len(by_comma) != 5 or not all(re.fullmatch(_N, part) for part in joined):  # noqa: PLR2004 - a rectangle
+        joined = re.split(r"[,，;；\s]+", row.strip(" \t,，;；"))
+        mended = False
+    if len(joined) < 5 or not all(re.fullmatch(_N, part) for part in joined):  # noqa: PLR2004 - a rectangle
+        return None
+    if len(joined) == 6:  # noqa: PLR2004 - a rectangle and a number as text
+        return None
+    whole = len(joined) // 5 * 5
+    lines = [Line.from_rect("", [_as_number(n) for n in joined[i : i + 5]]) for i in range(0, whole, 5)]
+    return lines, int(mended), ",".join(joined[whole:])
+
+
+def _bracketed_row(row: str) -> tuple[list[Line], int, str] | None:
+    """The places in brackets of a row; their text stands before them, or else behind them."""
+    found = list(_BRACKETED.finditer(row))
+    if not found:
+        return None
+    edges = [0, *(edge for match in found for edge in match.span()), len(row)]
+    texts = [row[edges[i] : edges[i + 1]] for i in range(0, len(edges), 2)]
+    texts = [_NUMBERING.sub("", text, count=1).strip(_AROUND_RECT) for text in texts]
+    tail = ""
+    if _BROKEN_TAIL.fullmatch(texts[-1]) and re.match(r"[\[(（【<]", texts[-1]):
+        tail, texts[-1] = texts[-1], ""
+    before = texts[0] or (len(texts) > 2 and not texts[-1])  # noqa: PLR2004 - text between two places
+    chosen = texts[:-1] if before else texts[1:]
+    lines = [
+        Line.from_rect(text, _numbers(match["rect"].replace("，", ",")))
+        for match, text in zip(found, chosen, strict=True)
+    ]
+    if before and texts[-1]:
+        lines[-1] = dataclasses.replace(lines[-1], text=f"{lines[-1].text} {texts[-1]}".strip())
+    return lines, 0, tail
+
+
+def _unquoted(text: str) -> str:
+    """The text of a CSV field that had to be quoted."""
+    inner = text.strip()
+    if re.fullmatch(r'"(?:[^"]|"")*"', inner) and re.search(r'[,]|""', inner[1:-1]):
+        return inner[1:-1].replace('""', '"')
+    return text
+
+
+# Text prompts that the model answered with places
+
+
+@dataclass(frozen=True, slots=True)
+class Unplaced:
+    """The text of an answer that gave places unasked."""
+
+    text: str
+    warnings: tuple[str, ...]
+    cut: bool
+
+
+_USUAL_ANGLE_DEG = 15
+"""Pages stand upright to within this; a fifth number beyond it in most rows is no angle but data."""
+_MOST_ROWS = 0.8
+
+
+def text_without_places(answer: str) -> Unplaced | None:
+    """The text of an answer that is made of places; None for an answer of plain text.
+
+    Pages may hold rows of numbers of their own, so nearly every row must be a place, and look like one.
+
+    Raises:
+        AnswerError: There are places only, and no text.
+    """
+    if fenced_block(answer).language == "text":
+        return None
+    lines = _places_in_json(answer) if holds_json(answer) else _places_in_rows(answer)
+    if lines is None:
+        return None
+    if lines.lines and not lines.text.strip():
+        raise AnswerError(
+            f"The answer holds {len(lines.lines)} places and no text. Read the page again, or another way.",
+            answer=answer,
+        )
+    warning = f"The answer gave {len(lines.lines)} places unasked; they were left out."
+    return Unplaced(lines.text, (*lines.warnings, warning), lines.cut)
+
+
+def _places_in_json(answer: str) -> Lines | None:
+    block = fenced_block(answer)
+    if block.before.strip() or block.after.strip() or not re.match(r"\s*[\[{]", block.body):
+        return None
+    if re.search(r'"(?:rotate_rect|pos_list|words_info)"|\[\s*\[\s*-?\d', block.body) is None:
+        return None
+    lines = _lines_from_json(answer)
+    return lines if lines is not None and lines.lines else None
+
+
+def _places_in_rows(answer: str) -> Lines | None:
+    block = fenced_block(answer)
+    if block.before.strip() or block.after.strip():
+        return None
+    rows = [row for row in block.body.split("\n") if row.strip()]
+    if not rows or len(rows[0]) > _LONGEST_RECT * 10:
+        return None
+    rects = [rect for row in rows for rect in _strict_rects(row)]
+    placed = sum(bool(_strict_rects(row)) for row in rows)
+    if not rects or placed < _MOST_ROWS * len(rows) - 1 or not all(map(_looks_like_place, rects)):
+        return None
+    usual = sum(abs((rect[4] + 45) % 90 - 45) <= _USUAL_ANGLE_DEG for rect in rects)
+    return _lines_from_rows(answer) if usual * 2 > len(rects) else None
+
+
+def _strict_rects(row: str) -> list[tuple[float, ...]]:
+    plain = re.match(r"\s*(\d+(?:,\d+){3},-?\d+)\s*(?:,|$)", row)
+    if plain is not None:
+        return [_numbers(plain[1])]
+    return [_numbers(match["rect"]) for match in _BRACKETED.finditer(row)]
+
+
+def _looks_like_place(rect: Sequence[float]) -> bool:
+    return len(rect) == 5 and min(rect[2:4]) > 0 and abs(rect[4]) <= 180  # noqa: PLR2004 - a rectangle, half a turn
+
+
+# Writing
+
+
+def write_lines(lines: Lines) -> str:
+    """*lines* as the service answers them: a fenced array of objects, one on a row.
+
+    Whole numbers go out as the service's rectangles; a place that a rectangle cannot say goes out as its corners.
+    """
+    rows = [json.dumps(_entry(line), ensure_ascii=False) for line in lines.lines]
+    return fence("[\n" + ",\n".join(f"\t{row}" for row in rows) + "\n]" if rows else "[]", "json")
+
+
+def _entry(line: Line) -> dict[str, Any]:
+    return next((entry for entry in _entries(line) if _line_of_object(entry, native=False) == line), _corners(line))
+
+
+def _entries(line: Line) -> Iterator[dict[str, Any]]:
+    """The ways to write *line*, the service's own first."""
+    if line.rect is not None:
+        rect: dict[str, Any] = {"rotate_rect": [_as_number(repr(float(n))) for n in line.rect]}
+        yield {**rect, "text": line.text}
+        yield {**rect, "text": line.text, "direction": line.angle_deg}
+    if line.in_pixels:
+        yield {"location": list(line.quad.numbers()), "text": line.text}
+
+
+def _corners(line: Line) -> dict[str, Any]:
+    entry: dict[str, Any] = {"quad": list(line.quad.numbers()), "text": line.text, "direction": line.angle_deg}
+    if line.rectangle is not None:
+        entry["rectangle"] = list(line.rectangle.numbers())
+    if line.in_pixels:
+        entry["unit"] = "px"
+    return entry
