@@ -346,7 +346,8 @@ class _Strip:
 Bounds = tuple[float, float, float, float]
 """Left, top, right, bottom."""
 
-_Gap = tuple[float, float]
+_Span = tuple[float, float]
+"""From where to where along x."""
 
 _LEAST_GAP = 0.4
 """The narrowest stretch between columns, in line heights."""
@@ -402,18 +403,17 @@ def _parts(group: list[_Strip]) -> list[list[_Strip]]:
 
 
 def _runs(group: list[_Strip], unit: float) -> Iterator[list[list[_Strip]]]:
-    """Consecutive bands that share an empty stretch somewhere between the group's left and right edge."""
-    left, right = min(strip.left for strip in group), max(strip.right for strip in group)
+    """Consecutive bands that share an empty stretch with something at both sides, or that all have none."""
     run: list[list[_Strip]] = []
-    shared: list[_Gap] = []
+    covered: list[_Span] = []
     for band in _bands(group):
-        gaps = _gaps(band, left, right, _LEAST_GAP * unit)
-        both = _intersection(shared, gaps, _LEAST_GAP * unit)
-        if run and not both:
+        own = _covered(((strip.left, strip.right) for strip in band), _LEAST_GAP * unit)
+        both = _covered([*covered, *own], _LEAST_GAP * unit)
+        if len(both) == 1 < max(len(covered), len(own)) and run:
             yield run
-            run = []
-        shared = both if run else gaps
+            run, both = [], own
         run.append(band)
+        covered = both
     yield run
 
 
@@ -429,27 +429,15 @@ def _bands(group: Iterable[_Strip]) -> list[list[_Strip]]:
     return bands
 
 
-def _gaps(strips: Iterable[_Strip], left: float, right: float, least: float) -> list[_Gap]:
-    """The stretches of *left* … *right* that no strip covers, wider than *least*."""
-    gaps, reach = [], left
-    for strip in sorted(strips, key=lambda strip: strip.left):
-        if strip.left - reach > least:
-            gaps.append((reach, strip.left))
-        reach = max(reach, strip.right)
-    return [*gaps, (reach, right)] if right - reach > least else gaps
-
-
-def _intersection(first: list[_Gap], second: list[_Gap], least: float) -> list[_Gap]:
-    both, i, j = [], 0, 0
-    while i < len(first) and j < len(second):
-        low, high = max(first[i][0], second[j][0]), min(first[i][1], second[j][1])
-        if high - low > least:
-            both.append((low, high))
-        if first[i][1] < second[j][1]:
-            i += 1
+def _covered(spans: Iterable[_Span], least_gap: float) -> list[_Span]:
+    """The stretches that *spans* cover, from left to right; gaps up to *least_gap* count as covered."""
+    covered: list[_Span] = []
+    for low, high in sorted(spans):
+        if covered and low - covered[-1][1] <= least_gap:
+            covered[-1] = covered[-1][0], max(covered[-1][1], high)
         else:
-            j += 1
-    return both
+            covered.append((low, high))
+    return covered
 
 
 def _without_stray_ends(run: list[list[_Strip]], unit: float) -> tuple[list[_Strip], list[list[_Strip]], list[_Strip]]:
@@ -466,12 +454,10 @@ def _without_stray_ends(run: list[list[_Strip]], unit: float) -> tuple[list[_Str
 
 def _columns(strips: list[_Strip], unit: float) -> list[list[_Strip]]:
     """The columns that *strips* stand in, from left to right; one when rows go across."""
-    left, right = min(strip.left for strip in strips), max(strip.right for strip in strips)
-    gaps = _gaps(strips, left, right, _LEAST_GAP * unit)
-    ends = [high for _, high in gaps]
-    stacks: list[list[_Strip]] = [[] for _ in range(len(gaps) + 1)]
+    starts = [low for low, _ in _covered(((strip.left, strip.right) for strip in strips), _LEAST_GAP * unit)]
+    stacks: list[list[_Strip]] = [[] for _ in starts]
     for strip in strips:
-        stacks[bisect_right(ends, strip.left)].append(strip)
+        stacks[bisect_right(starts, strip.left) - 1].append(strip)
     columns = [stacks[0]]
     for before, stack in pairwise(stacks):
         if _are_columns(before, stack):
@@ -491,6 +477,8 @@ def _are_columns(first: list[_Strip], second: list[_Strip]) -> bool:
     if min(bottoms) - max(tops) < shorter / 2:
         return False
     rows = _rows(first), _rows(second)
+    if min(map(len, rows)) == 1:
+        return False
     return all(map(_is_prose, rows)) or not _rows_match(*rows)
 
 
@@ -512,11 +500,13 @@ def _rows_match(first: list[list[_Strip]], second: list[list[_Strip]]) -> bool:
     fewer, more = sorted((first, second), key=len)
     places = [row[0].middle for row in more]
     halfway = [(above + below) / 2 for above, below in pairwise(places)]
-    matched = 0
-    for row in fewer:
-        middle, height = row[0].middle, row[0].line_height
-        matched += _nearest(places, middle) <= 0.35 * height or _nearest(halfway, middle) <= 0.2 * height
-    return matched >= 0.7 * len(fewer)
+    within = [row[0] for row in fewer if more[0][0].top <= row[0].middle <= more[-1][0].bottom]
+    matched = sum(
+        _nearest(places, strip.middle) <= 0.35 * strip.line_height
+        or _nearest(halfway, strip.middle) <= 0.2 * strip.line_height
+        for strip in within
+    )
+    return matched >= 0.7 * len(within)
 
 
 def _nearest(places: list[float], place: float) -> float:

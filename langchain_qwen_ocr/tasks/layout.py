@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
-from langchain_qwen_ocr.geometry import Affine, Point, Quad, Size
+from langchain_qwen_ocr.geometry import Affine, Point, Quad, Size, reading_blocks
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Layout:
     lines: tuple[LayoutLine, ...]
     """In no order that means anything."""
     rulings: tuple[Ruling, ...] = ()
-    to_picture: Affine = Affine()
+    to_picture: Affine = field(default_factory=Affine)
     """From the upright page to the picture as received."""
     warnings: tuple[str, ...] = ()
     """What the engine could not do, for a person."""
@@ -53,3 +53,22 @@ class Layout:
         """How the page's own x axis lies in the picture as received, in degrees."""
         origin, ahead = self.to_picture(0, 0), self.to_picture(1, 0)
         return Quad((origin, ahead, ahead, origin)).angle_deg
+
+    def blocks(self) -> tuple[tuple[tuple[LayoutLine, ...], ...], ...]:
+        """The lines by columns and what stands between them, rows, and places in a row, each in reading order."""
+        return tuple(
+            tuple(tuple(self.lines[index] for index in row) for row in block)
+            for block in reading_blocks([line.quad for line in self.lines])
+        )
+
+    def text_rows(self) -> tuple[tuple[LayoutLine, ...], ...]:
+        """The lines that stand side by side in a column, row by row in reading order."""
+        return tuple(row for block in self.blocks() for row in block)
+
+    def in_reading_order(self) -> tuple[LayoutLine, ...]:
+        """The lines as a person reads them."""
+        return tuple(line for row in self.text_rows() for line in row)
+
+    def text(self) -> str:
+        """All that is written on the page: one text line a row, a blank between what stands side by side."""
+        return "\n".join(" ".join(line.text for line in row) for row in self.text_rows())
