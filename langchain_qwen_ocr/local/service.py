@@ -82,13 +82,13 @@ class LocalService:
         try:
             return self._route(method, path.rstrip("/"), body, request_id)
         except WireError as error:
-            return _error(error, request_id)
+            return error_answer(error, request_id)
         except (SourceError, OptionError) as error:
-            return _error(_as_wire_error(error), request_id)
+            return error_answer(_as_wire_error(error), request_id)
         except Exception as error:  # noqa: BLE001 - a server answers whatever happens to it, and says so
             _log.exception("Request %s failed in the local engine.", request_id)
             failure = f"The local engine failed: {type(error).__name__}: {error}"
-            return _error(WireError(failure, status=500, code="InternalError"), request_id)
+            return error_answer(WireError(failure, status=500, code="InternalError"), request_id)
 
     def _route(self, method: str, path: str, body: bytes, request_id: str) -> HTTPAnswer:
         if path.endswith("/chat/completions"):
@@ -304,7 +304,9 @@ def _model_list() -> dict[str, Any]:
     return {"object": "list", "data": models}
 
 
-def _error(error: WireError, request_id: str) -> HTTPAnswer:
+def error_answer(error: WireError, request_id: str | None = None) -> HTTPAnswer:
+    """The error in the service's own form."""
+    request_id = request_id or str(uuid.uuid4())
     kind = "invalid_request_error" if error.status < 500 else "server_error"  # noqa: PLR2004 - the server's own faults
     described = {"message": str(error), "type": kind, "param": error.param, "code": error.code}
     return _json_answer(error.status, {"error": described, "request_id": request_id}, request_id)
