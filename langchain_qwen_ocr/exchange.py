@@ -28,7 +28,7 @@ from langchain_qwen_ocr.pages.page import PageInfo, PreparedImage
 from langchain_qwen_ocr.tasks import TASKS
 from langchain_qwen_ocr.tasks.phrases import declines, says_nothing_to_read
 from langchain_qwen_ocr.tasks.repetition import find_repetition
-from langchain_qwen_ocr.tasks.results import Region, Result
+from langchain_qwen_ocr.tasks.results import Region, Result, plain
 from langchain_qwen_ocr.tasks.task import Task
 from langchain_qwen_ocr.usage import Usage
 
@@ -199,6 +199,33 @@ class Reading(Generic[R_co]):
         """Whether nothing went wrong: ok, blank or skipped."""
         return self.outcome in GOOD_OUTCOMES
 
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain lists, dictionaries, strings and numbers, for JSON."""
+        usage = dataclasses.asdict(self.usage)
+        usage["cost"] = None if self.usage.cost is None else str(self.usage.cost)
+        return {
+            "source": self.source,
+            "page_indexes": list(self.page_indexes),
+            "page_label": self.page_label,
+            "total_pages": self.total_pages,
+            "task": self.task.name,
+            "outcome": self.outcome,
+            "text": self.text,
+            "result": None if self.result is None else self.result.to_dict(),
+            "regions": [plain(region) for region in self.regions],
+            "size_px": None if self.size_px is None else list(self.size_px),
+            "size_pt": None if self.size_pt is None else list(self.size_pt),
+            "warnings": list(self.warnings),
+            "error": None if self.error is None else str(self.error),
+            "answer": self.answer,
+            "model": self.model,
+            "origin": self.origin,
+            "attempts": self.attempts,
+            "finish_reason": self.finish_reason,
+            "request_id": self.request_id,
+            "usage": usage,
+        }
+
     def raise_for_outcome(self) -> Reading[R_co]:
         """The reading itself, when nothing went wrong.
 
@@ -301,9 +328,7 @@ class _Read(Generic[R_co]):
 
 def _read(answer: str, request: OCRRequest[R]) -> _Read[R]:
     image = request.images[0]
-    to_page = PageMap(
-        frame=request.frame, sent=image.size_px, page=image.page.size_px, to_page=image.to_page
-    )
+    to_page = PageMap(frame=request.frame, sent=image.size_px, page=image.page.size_px, to_page=image.to_page)
     try:
         return _Read(request.task.parse(answer).mapped(to_page))
     except AnswerError as error:
@@ -313,7 +338,7 @@ def _read(answer: str, request: OCRRequest[R]) -> _Read[R]:
 Judge = Callable[[Completion, "_Read[Result]"], str | None]
 
 
-def _refused(completion: Completion, read: _Read[Result]) -> str | None:
+def _refused(completion: Completion, _: _Read[Result]) -> str | None:
     if completion.refusal:
         return f"The service declined: {completion.refusal}"
     if declines(completion.answer):
@@ -321,7 +346,7 @@ def _refused(completion: Completion, read: _Read[Result]) -> str | None:
     return None
 
 
-def _repeating(completion: Completion, read: _Read[Result]) -> str | None:
+def _repeating(completion: Completion, _: _Read[Result]) -> str | None:
     loop = find_repetition(completion.answer)
     if loop is None:
         return None

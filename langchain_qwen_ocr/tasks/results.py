@@ -56,6 +56,8 @@ class Result:
     cut: bool = field(default=False, compare=False)
     """The answer stops in the middle of a structure; what was complete is here."""
 
+    joins: ClassVar[bool] = False
+    """Whether the results of a page's parts can be put together."""
     forms: ClassVar[Mapping[str, str]] = {"text": "text", "md": "to_markdown", "json": "to_json"}
     """The forms it can be written in, and the attribute or method that writes each."""
 
@@ -74,6 +76,14 @@ class Result:
         """Whether there is nothing in it."""
         return not self.text.strip() and not self.regions
 
+    def join(self, below: Self) -> Self:
+        """One result of two parts of a page that overlap a little, *below* being the lower part.
+
+        Raises:
+            OptionError: Parts of such results cannot be put together honestly; see `joins`.
+        """
+        raise OptionError(f"{type(self).__name__} of parts of a page cannot be joined ({below!r:.40}).")
+
     def metadata(self) -> dict[str, MetadataValue]:
         """Flat facts about it, for a Document's metadata."""
         return {}
@@ -85,7 +95,7 @@ class Result:
     def to_dict(self) -> dict[str, Any]:
         """It as plain lists, dictionaries, strings and numbers."""
         names = (f.name for f in dataclasses.fields(self) if f.name not in {"warnings", "cut"})
-        return {name: _plain(getattr(self, name)) for name in names}
+        return {name: plain(getattr(self, name)) for name in names}
 
     def to_json(self) -> str:
         """It as JSON text."""
@@ -108,15 +118,16 @@ class Result:
         return str(written() if callable(written) else written)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:  # noqa: ANN401 - JSON
+    """*value* as lists, dictionaries, strings and numbers; a quad as four pairs."""
     if isinstance(value, Quad):
         return [[round(n, 3) for n in point] for point in value.points]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
+        return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(v) for v in value]
+        return [plain(v) for v in value]
     if hasattr(value, "model_dump"):
         return value.model_dump(mode="json")
     return value
@@ -130,3 +141,32 @@ class Text(Result):
     """Lines as the model gave them, without a code fence around them."""
     data: Any = None
     """The JSON value, when the answer is JSON."""
+
+    joins: ClassVar[bool] = True
+
+    def join(self, below: Self) -> Self:
+        """Both texts; lines that end one and begin the other stand once."""
+        return dataclasses.replace(
+            self,
+            text=join_lines(self.text, below.text),
+            data=None,
+            warnings=(*self.warnings, *below.warnings),
+            cut=self.cut or below.cut,
+        )
+
+
+_OVERLAP_LINES = 12
+"""How many lines two parts of a page may share."""
+
+
+def join_lines(above: str, below: str) -> str:
+    """Two texts in one; the lines that end the first and begin the second stand once."""
+    upper, lower = above.rstrip().split("\n"), below.lstrip("\n").split("\n")
+    for shared in range(min(_OVERLAP_LINES, len(upper), len(lower)), 0, -1):
+        if [_bare(line) for line in upper[-shared:]] == [_bare(line) for line in lower[:shared]]:
+            return "\n".join([*upper, *lower[shared:]])
+    return "\n".join([*upper, *lower]).strip("\n")
+
+
+def _bare(line: str) -> str:
+    return "".join(line.split())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
+from typing import Any, ClassVar, Generic, Literal, Self, TypeVar, cast, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict
 
@@ -54,6 +54,15 @@ class Task(Generic[R]):
         return "\n".join(line.strip() for line in doc.strip().splitlines())
 
     @classmethod
+    def result_type(cls) -> type[Result]:
+        """The class of its results, from its own declaration `Task[…]`."""
+        for base in (base for c in cls.__mro__ for base in getattr(c, "__orig_bases__", ())):
+            result = get_args(base)[0] if get_origin(base) is Task else None
+            if isinstance(get_origin(result) or result, type):
+                return cast("type[Result]", get_origin(result) or result)
+        raise TypeError(f"{cls.__name__} does not say what its results are: class …(Task[…]).")
+
+    @classmethod
     def from_arguments(cls, arguments: TaskArguments) -> Self:
         """The task that these arguments ask for."""
         return cls(**dict(arguments))
@@ -80,7 +89,7 @@ class Task(Generic[R]):
         """
         raise NotImplementedError
 
-    def write(self, result: Any) -> str:
+    def write(self, result: Any) -> str:  # noqa: ANN401 - R, which a covariant class cannot take
         """*result* in the service's own format; `parse` reads it back."""
         raise NotImplementedError
 

@@ -1,0 +1,514 @@
+"""`QwenOCR`: pages in, readings out, several in flight, always in page order."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, Self, TypeAlias, TypeGuard, TypeVar, cast, get_args
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from langchain_qwen_ocr.asking import Conversation, Question, converse
+from langchain_qwen_ocr.endpoints.endpoint import Endpoint
+from langchain_qwen_ocr.endpoints.openai_chat import OpenAIChatEndpoint
+from langchain_qwen_ocr.errors import (
+    AuthenticationError,
+    ContentRefusedError,
+    EndpointError,
+    OptionError,
+    QwenOCRError,
+    SourceError,
+    UnsupportedTaskError,
+)
+from langchain_qwen_ocr.exchange import OCRRequest, Reading
+from langchain_qwen_ocr.geometry import CoordinateFrame, PixelBudget
+from langchain_qwen_ocr.models import ModelProfile, find_model, find_region
+from langchain_qwen_ocr.pages import Page, SourceLimits, open_pages
+from langchain_qwen_ocr.pages.page import ImageFormat, ImageOptions
+from langchain_qwen_ocr.policies import with_policies
+from langchain_qwen_ocr.tasks import TextRecognition
+from langchain_qwen_ocr.tasks.results import Result
+from langchain_qwen_ocr.tasks.task import Task
+
+if TYPE_CHECKING:
+    import httpx2
+    from PIL import Image
+
+R = TypeVar("R", bound=Result)
+
+
+class _HasBytes(Protocol):
+    """Such as LangChain's Blob."""
+
+    def as_bytes(self) -> bytes: ...
+
+
+Source: TypeAlias = "str | os.PathLike[str] | bytes | BinaryIO | Image.Image | _HasBytes"
+"""A path or an https address, bytes, a file opened for bytes, a PIL image, or anything with `as_bytes()`."""
+
+_TEXT: Task[Any] = TextRecognition()
+_PREPARING_AHEAD = 2
+"""Pages rendered and encoded while all calls are in flight, so that a call never waits for its picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Unopened:
+    """A source of a sequence that could not be opened."""
+
+    error: SourceError
+
+
+_Job = tuple[Page, ...] | _Unopened
+"""What one reading is made of: a page, several pages read together, or a source that did not open."""
+
+
+class QwenOCR:
+    """Reads pages with Qwen-OCR, or with anything else that answers its requests.
+
+    Args:
+        model: The model's id; None for the region's best stable one.
+        api_key: Falls back to `DASHSCOPE_API_KEY`.
+        base_url: Falls back to `DASHSCOPE_BASE_URL`, then to the region's address.
+        region: "beijing", "singapore" or "virginia"; keys and prices belong to one.
+        max_concurrency: How many calls may be in flight, over all that share this object.
+        max_retries: How often a call that may succeed later is repeated.
+        timeout_s: The longest wait for one answer, in seconds.
+        max_tokens: The longest answer to ask for; None for the model's own limit.
+        min_pixels: The least area a picture is seen at, in px²; None for the model's own.
+        max_pixels: The largest, in px²; lower it to pay less, raise it for small print.
+        image_format: "jpeg", "png" or "webp" to send all pictures so; None for the cheapest form that does not
+            hurt recognition.
+        coordinate_frame: What places in answers count, "thousandths" or "pixels"; None for what the model is known
+            to use.
+        asks_again: Whether a cut, looping or malformed answer is asked for again: with the model's full length, with
+            a smaller picture, in parts. Each step is a call that is paid for.
+        limits: What is too large to be opened: bytes, pixels, pages.
+        cache: A path for a SQLite file, or a store with `mget` and `mset` such as LangChain's `ByteStore`.
+        rate_limiter: Anything with `acquire` and `aacquire`, such as LangChain's `BaseRateLimiter`, in place of the
+            built-in limiter.
+        endpoint: Anything with `complete` and `acomplete`, in place of the service.
+        http_client: An `httpx2.Client` to call with; it is not closed here.
+        http_async_client: An `httpx2.AsyncClient` likewise.
+
+    Raises:
+        AuthenticationError: There is no key.
+        OptionError: An argument cannot work.
+    """
+
+    def __init__(
+        self,
+        model: str | None = None,
+        *,
+        api_key: str | SecretStr | None = None,
+        base_url: str | None = None,
+        region: str = "beijing",
+        max_concurrency: int = 8,
+        max_retries: int = 4,
+        timeout_s: float = 300.0,
+        max_tokens: int | None = None,
+        min_pixels: int | None = None,
+        max_pixels: int | None = None,
+        image_format: ImageFormat | None = None,
+        coordinate_frame: CoordinateFrame | str | None = None,
+        asks_again: bool = True,
+        limits: SourceLimits | None = None,
+        cache: object = None,
+        rate_limiter: object = None,
+        endpoint: Endpoint | None = None,
+        http_client: httpx2.Client | None = None,
+        http_async_client: httpx2.AsyncClient | None = None,
+    ) -> None:
+        service_region = find_region(region)
+        self.region = region
+        self.model = model or service_region.default_model
+        self.max_concurrency = _at_least("max_concurrency", max_concurrency, 1)
+        _at_least("max_retries", max_retries, 0)
+        self._max_tokens = None if max_tokens is None else _at_least("max_tokens", max_tokens, 1)
+        self._asks_again = asks_again
+        self._limits = limits
+        self._frame = _frame(coordinate_frame)
+        self._image_options = ImageOptions(
+            budget=_budget(self.profile, min_pixels, max_pixels),
+            image_format=_image_format(image_format),
+            max_data_url_chars=self.profile.max_data_url_chars,
+        )
+        self.base_url = base_url or os.environ.get("DASHSCOPE_BASE_URL") or service_region.base_url
+        self._base_endpoint = endpoint or OpenAIChatEndpoint(
+            api_key=_api_key(api_key),
+            base_url=self.base_url,
+            region=region,
+            timeout_s=timeout_s,
+            http_client=http_client,
+            http_async_client=http_async_client,
+        )
+        self._endpoint = with_policies(
+            self._base_endpoint,
+            max_concurrency=max_concurrency,
+            max_retries=max_retries,
+            rate_limit=None if endpoint is not None else self.profile.rate_limit,
+            rate_limiter=rate_limiter,
+            cache=cache,
+        )
+        self._window = self.max_concurrency
+        self._pool = _Pool(self.max_concurrency + _PREPARING_AHEAD)
+
+    @classmethod
+    def local(cls, **options: Any) -> Self:
+        """Reads with the embedded OCR engine: no key, no network, nothing leaves the machine.
+
+        Needs `pip install "langchain-qwen-ocr[local]"`. Takes the options of the constructor that are about
+        pictures and pages.
+        """
+        import httpx2
+
+        from langchain_qwen_ocr.local import LocalTransport
+
+        transport = LocalTransport()
+        options = {"model": "local", "max_concurrency": 2, "max_retries": 0, **options}
+        return cls(
+            **options,
+            api_key="local",
+            base_url="http://local/v1",
+            http_client=httpx2.Client(transport=transport),
+            http_async_client=httpx2.AsyncClient(transport=transport),
+        )
+
+    @property
+    def profile(self) -> ModelProfile:
+        """What is known about the model."""
+        return find_model(self.model)
+
+    @property
+    def host(self) -> str:
+        """The host that pictures are sent to, unless an `endpoint` was given."""
+        return urlsplit(self.base_url).hostname or self.base_url
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """What answers the requests, with retries, limits and the cache around it."""
+        return self._endpoint
+
+    @property
+    def image_options(self) -> ImageOptions:
+        """What pictures are made like before they are sent."""
+        return self._image_options
+
+    def with_endpoint(self, wrap: Callable[[Endpoint], Endpoint], *, max_concurrency: int | None = None) -> QwenOCR:
+        """A view of this object whose calls go through `wrap(endpoint)`; clients, limits and threads are shared.
+
+        Args:
+            wrap: Makes an endpoint round the present one.
+            max_concurrency: How many pages this view works on at a time; never more than the object's own.
+        """
+        view = object.__new__(type(self))
+        view.__dict__.update(self.__dict__)
+        view._endpoint = wrap(self._endpoint)
+        if max_concurrency is not None:
+            view._window = min(self._window, _at_least("max_concurrency", max_concurrency, 1))
+        return view
+
+    def question(self, task: Task[R]) -> Question[R]:
+        """How this object asks for *task*."""
+        return Question(
+            task=task,
+            model=self.model,
+            image_options=self._image_options,
+            frame=self._frame,
+            max_tokens=self._max_tokens,
+            asks_again=self._asks_again,
+        )
+
+    def read(
+        self,
+        source: Source | Iterable[Source],
+        task: Task[R] = _TEXT,
+        *,
+        pages: str | None = None,
+        together: bool = False,
+        password: str | None = None,
+    ) -> Iterator[Reading[R]]:
+        """The readings of a source's pages, lazily and in page order.
+
+        Args:
+            source: A path, a URL, bytes, a file object, a PIL image, anything with `as_bytes()` such as a LangChain
+                Blob, or a sequence of these.
+            task: What to read.
+            pages: Such as "1-3,7,10-", counted from 1; None for all.
+            together: All pages in one request and one reading, for fields and free prompts that span pages.
+            password: Of an encrypted PDF.
+
+        Yields:
+            A reading for each page. A page that failed is a reading too: see `reading.outcome`.
+
+        Raises:
+            SourceError: The source cannot be opened. (One of a sequence becomes a failed reading instead.)
+            AuthenticationError: The key, the account or the model's access: it would meet every page alike.
+            OptionError: An argument cannot work.
+        """
+        opening = partial(open_pages, pages=pages, password=password, limits=self._limits)
+        with closing(_jobs(source, task, opening, together=together)) as jobs:
+            window: deque[Future[Reading[R]]] = deque()
+            try:
+                for job in jobs:
+                    window.append(self._pool.submit(self._read_job, job, task))
+                    while window and (window[0].done() or len(window) >= self._window + _PREPARING_AHEAD):
+                        yield window.popleft().result()
+                while window:
+                    yield window.popleft().result()
+            finally:
+                for future in window:
+                    future.cancel()
+
+    async def aread(
+        self,
+        source: Source | Iterable[Source],
+        task: Task[R] = _TEXT,
+        *,
+        pages: str | None = None,
+        together: bool = False,
+        password: str | None = None,
+    ) -> AsyncIterator[Reading[R]]:
+        """The same as `read`, on the running event loop; rendering and encoding happen in threads."""
+        opening = partial(open_pages, pages=pages, password=password, limits=self._limits)
+        jobs = _jobs(source, task, opening, together=together)
+        window: deque[asyncio.Task[Reading[R]]] = deque()
+        try:
+            while (job := await asyncio.to_thread(next, jobs, None)) is not None:
+                window.append(asyncio.create_task(self._aread_job(job, task)))
+                while window and (window[0].done() or len(window) >= self._window + _PREPARING_AHEAD):
+                    yield await window.popleft()
+            while window:
+                yield await window.popleft()
+        finally:
+            for pending in window:
+                pending.cancel()
+            await asyncio.gather(*window, return_exceptions=True)
+            jobs.close()
+
+    def close(self) -> None:
+        """Give up threads and connections."""
+        self._pool.close()
+        close = getattr(self._base_endpoint, "close", None)
+        if close is not None:
+            close()
+
+    async def aclose(self) -> None:
+        """The same, also for the running event loop's connections."""
+        aclose = getattr(self._base_endpoint, "aclose", None)
+        if aclose is not None:
+            await aclose()
+        self.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(model={self.model!r}, region={self.region!r})"
+
+    def __getstate__(self) -> object:
+        raise TypeError("A QwenOCR holds a key and open connections and is not pickled: make one in each process.")
+
+    def _read_job(self, job: _Job, task: Task[R]) -> Reading[R]:
+        if isinstance(job, _Unopened):
+            return _failed_source(job, task)
+        try:
+            return _converse(converse(job, self.question(task)), self._endpoint)
+        except QwenOCRError as error:
+            return self._failed(job, task, error)
+
+    async def _aread_job(self, job: _Job, task: Task[R]) -> Reading[R]:
+        if isinstance(job, _Unopened):
+            return _failed_source(job, task)
+        try:
+            return await _aconverse(converse(job, self.question(task)), self._endpoint)
+        except QwenOCRError as error:
+            return self._failed(job, task, error)
+
+    def _failed(self, pages: tuple[Page, ...], task: Task[R], error: QwenOCRError) -> Reading[R]:
+        """The reading of a page that failed; what would meet every page alike is raised."""
+        if isinstance(error, AuthenticationError):
+            raise error
+        if isinstance(error, OptionError) and not isinstance(error, UnsupportedTaskError):
+            raise error
+        first = pages[0]
+        return Reading(
+            source=first.source,
+            page_indexes=tuple(page.page_index for page in pages),
+            task=task,
+            outcome="refused" if isinstance(error, ContentRefusedError) else "failed",
+            total_pages=first.total_pages,
+            page_label=first.page_label,
+            model=self.model,
+            attempts=error.attempts if isinstance(error, EndpointError) else 0,
+            request_id=error.request_id if isinstance(error, EndpointError) else None,
+            warnings=(str(error),),
+            error=error,
+        )
+
+
+Opening: TypeAlias = Callable[[Any], Iterator[Page]]
+
+
+def _jobs(source: Source | Iterable[Source], task: Task[R], opening: Opening, *, together: bool) -> Generator[_Job]:
+    """One job for each reading to come, opened as late as possible."""
+    if together and not task.spans_pages:
+        raise OptionError(
+            f"{type(task).__name__} reads one page at a time: leave together out, or ask for fields or with a "
+            "free prompt."
+        )
+    several = _is_sequence(source)
+    if together:
+        yield tuple(page for one in (source if several else (source,)) for page in opening(one))
+    elif several:
+        for one in source:
+            yield from _tolerant(one, opening)
+    else:
+        yield from ((page,) for page in opening(source))
+
+
+def _tolerant(source: Source, opening: Opening) -> Iterator[_Job]:
+    """The pages of one of several sources; that it does not open, or breaks off, is a job too."""
+    try:
+        yield from ((page,) for page in opening(source))
+    except SourceError as error:
+        yield _Unopened(error)
+
+
+def _converse(conversation: Conversation[R], endpoint: Endpoint) -> Reading[R]:
+    """Carry requests and completions between a conversation and an endpoint until there is a reading."""
+    advance: Callable[[], OCRRequest[Any]] = partial(next, conversation)
+    while not isinstance(step := _step(advance), Reading):
+        try:
+            advance = partial(conversation.send, endpoint.complete(step))
+        except EndpointError as error:
+            advance = partial(conversation.throw, error)
+    return step
+
+
+async def _aconverse(conversation: Conversation[R], endpoint: Endpoint) -> Reading[R]:
+    """The same; pictures are prepared and answers interpreted in a thread, the call is made on the loop."""
+    advance: Callable[[], OCRRequest[Any]] = partial(next, conversation)
+    while not isinstance(step := await asyncio.to_thread(_step, advance), Reading):
+        try:
+            advance = partial(conversation.send, await endpoint.acomplete(step))
+        except EndpointError as error:
+            advance = partial(conversation.throw, error)
+    return step
+
+
+def _step(advance: Callable[[], OCRRequest[Any]]) -> OCRRequest[Any] | Reading[Any]:
+    """The next request, or the reading at the end (a StopIteration cannot leave a thread of asyncio's)."""
+    try:
+        return advance()
+    except StopIteration as end:
+        return cast("Reading[Any]", end.value)
+
+
+def _is_sequence(source: Source | Iterable[Source]) -> TypeGuard[Iterable[Source]]:
+    """Whether it is several sources; bytes, arrays, file objects and Blobs are one each."""
+    if isinstance(source, str | bytes | bytearray | memoryview | os.PathLike):
+        return False
+    if any(hasattr(source, name) for name in ("read", "as_bytes", "__array_interface__")):
+        return False
+    return isinstance(source, Iterable)
+
+
+def _failed_source(unopened: _Unopened, task: Task[R]) -> Reading[R]:
+    error = unopened.error
+    return Reading(
+        source=error.source or "",
+        page_indexes=(error.page_index or 0,),
+        task=task,
+        outcome="failed",
+        warnings=(str(error),),
+        error=error,
+    )
+
+
+class _Pool:
+    """Worker threads, started on first use and again after `close`."""
+
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+        self._lock = threading.Lock()
+        self._executor: ThreadPoolExecutor | None = None
+
+    def submit(self, work: Callable[..., Reading[R]], *arguments: Any) -> Future[Reading[R]]:
+        with self._lock:
+            if self._executor is None:
+                self._executor = ThreadPoolExecutor(self._workers, thread_name_prefix="qwen-ocr")
+            return self._executor.submit(work, *arguments)
+
+    def close(self) -> None:
+        with self._lock:
+            executor, self._executor = self._executor, None
+        if executor is not None:
+            executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _api_key(given: str | SecretStr | None) -> SecretStr:
+    key = given.get_secret_value() if isinstance(given, SecretStr) else given
+    key = key or os.environ.get("DASHSCOPE_API_KEY")
+    if not key:
+        raise AuthenticationError(
+            "There is no API key. Set DASHSCOPE_API_KEY, or pass api_key=. To read without a key, use QwenOCR.local()."
+        )
+    return SecretStr(key)
+
+
+def _at_least(name: str, value: int, least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise OptionError(f"{name} is a whole number of at least {least}, not {value!r}.")
+    return value
+
+
+def _frame(given: CoordinateFrame | str | None) -> CoordinateFrame | None:
+    if given is None:
+        return None
+    try:
+        return CoordinateFrame(given)
+    except ValueError:
+        raise OptionError(f'coordinate_frame is "thousandths" or "pixels", not {given!r}.') from None
+
+
+def _image_format(given: ImageFormat | None) -> ImageFormat | None:
+    if given is not None and given not in get_args(ImageFormat):
+        raise OptionError(f'image_format is "jpeg", "png" or "webp", not {given!r}.')
+    return given
+
+
+def _budget(profile: ModelProfile, min_pixels: int | None, max_pixels: int | None) -> PixelBudget:
+    """The pixel budget of a model, narrowed or widened by the caller.
+
+    Raises:
+        OptionError: It goes beyond what the model takes.
+    """
+    budget = PixelBudget(
+        profile.factor,
+        _at_least("min_pixels", min_pixels, 1)
+        if min_pixels is not None
+        else min(profile.min_pixels, max_pixels or profile.min_pixels),
+        _at_least("max_pixels", max_pixels, 1) if max_pixels is not None else profile.max_pixels,
+    )
+    if budget.max_pixels > profile.max_pixels_limit:
+        raise OptionError(
+            f"max_pixels={budget.max_pixels} is beyond what {profile.name} takes ({profile.max_pixels_limit})."
+        )
+    return budget

@@ -1,0 +1,353 @@
+"""`QwenOCR`: pages in, readings out, in order, whatever happens to single pages."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import pickle
+import threading
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from PIL import Image
+
+from langchain_qwen_ocr import (
+    AdvancedRecognition,
+    FreePrompt,
+    KeyInformationExtraction,
+    QwenOCR,
+    Reading,
+    TextRecognition,
+)
+from langchain_qwen_ocr.errors import (
+    AuthenticationError,
+    OptionError,
+    ServiceUnavailableError,
+    SourceError,
+)
+from langchain_qwen_ocr.exchange import Completion, OCRRequest
+from langchain_qwen_ocr.testing import (
+    Reply,
+    ScriptedTransport,
+    SentRequest,
+    Step,
+    StrictService,
+    completion_body,
+    error_body,
+    refused,
+    server_error,
+)
+
+
+def picture(shade: int, *, name: str = "PNG") -> bytes:
+    """A small picture, told apart from the others by its shade of grey."""
+    stream = io.BytesIO()
+    Image.new("L", (64, 48), shade).save(stream, format=name)
+    return stream.getvalue()
+
+
+def shade_of(sent: SentRequest) -> int:
+    """Which of the pictures was sent."""
+    with Image.open(io.BytesIO(sent.pictures[0])) as image:
+        pixel = image.convert("L").getpixel((5, 5))
+    assert isinstance(pixel, int)
+    return pixel
+
+
+def tiff(path: Path, shades: list[int]) -> Path:
+    """A file with a page for each shade."""
+    frames = [Image.open(io.BytesIO(picture(shade))) for shade in shades]
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    return path
+
+
+def reader(transport: Any, **options: Any) -> QwenOCR:
+    """A reader whose connection is the double, without waiting between retries."""
+    return QwenOCR(
+        **{
+            "api_key": "sk-test",
+            "max_retries": 0,
+            "http_client": httpx2.Client(transport=transport),
+            "http_async_client": httpx2.AsyncClient(transport=transport),
+            **options,
+        }
+    )
+
+
+async def collect(readings: Any) -> list[Reading[Any]]:
+    """All readings of an asynchronous iterator."""
+    return [reading async for reading in readings]
+
+
+def both(ocr: QwenOCR, *arguments: Any, **options: Any) -> list[Reading[Any]]:
+    """The readings of `read`, after checking that `aread` gives the same."""
+    readings = list(ocr.read(*arguments, **options))
+    again = asyncio.run(collect(ocr.aread(*arguments, **options)))
+    assert [(r.page_index, r.outcome, r.text) for r in again] == [(r.page_index, r.outcome, r.text) for r in readings]
+    return readings
+
+
+def test_pages_come_in_order_whatever_is_answered_first(tmp_path: Path) -> None:
+    """Ten pages with eight calls in flight are read in page order, sync and async."""
+    shades = list(range(0, 250, 25))
+    service = StrictService(lambda sent: f"shade {shade_of(sent)}")
+    readings = both(reader(service), tiff(tmp_path / "ten.tiff", shades))
+    assert [reading.text for reading in readings] == [f"shade {shade}" for shade in shades]
+    assert [reading.page_number for reading in readings] == list(range(1, 11))
+    assert service.refusals == []
+
+
+def test_reading_is_lazy(tmp_path: Path) -> None:
+    """Who takes one page pays for a window of pages, not for the document."""
+    service = StrictService("text")
+    path = tiff(tmp_path / "hundred.tiff", [n % 250 for n in range(100)])
+    readings = reader(service, max_concurrency=2).read(path)
+    assert service.calls == 0
+    next(readings)
+    readings.close()  # type: ignore[attr-defined]
+    assert service.calls <= 8
+
+
+@pytest.mark.parametrize(
+    ("fault", "outcome"),
+    [
+        pytest.param(server_error(), "failed", id="server error"),
+        pytest.param(refused(), "refused", id="content check"),
+        pytest.param(
+            Reply(400, error_body("invalid_parameter_error", "The image format is illegal")), "failed", id="rejected"
+        ),
+    ],
+)
+def test_a_failing_page_leaves_its_neighbours_alone(tmp_path: Path, fault: Step, outcome: str) -> None:
+    """The page in the middle has its own outcome and error; the others keep their place."""
+    service = StrictService(lambda sent: fault if shade_of(sent) == 100 else f"shade {shade_of(sent)}")
+    readings = both(reader(service), tiff(tmp_path / "three.tiff", [50, 100, 150]))
+    assert [reading.outcome for reading in readings] == ["ok", outcome, "ok"]
+    assert [reading.text for reading in readings] == ["shade 50", "", "shade 150"]
+    with pytest.raises(Exception, match=r"Page 2 of .*three\.tiff"):
+        readings[1].raise_for_outcome()
+
+
+def test_a_wrong_key_stops_at_once(tmp_path: Path) -> None:
+    """What would meet every page alike is raised, and the key is not in the message."""
+    service = StrictService("text", api_key="sk-right")
+    ocr = reader(service, api_key="sk-very-secret-wrong")
+    with pytest.raises(AuthenticationError) as caught:
+        list(ocr.read(tiff(tmp_path / "a.tiff", [1, 2, 3])))
+    assert "sk-very-secret-wrong" not in str(caught.value) + repr(ocr)
+
+
+def test_without_a_key_nothing_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message says what to set, and that there is a way without."""
+    monkeypatch.delenv("DASHSCOPE_API_KEY", raising=False)
+    with pytest.raises(AuthenticationError, match=r"DASHSCOPE_API_KEY.*QwenOCR\.local"):
+        QwenOCR()
+
+
+def test_the_key_and_the_address_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with the service's own packages."""
+    monkeypatch.setenv("DASHSCOPE_API_KEY", "sk-env")
+    monkeypatch.setenv("DASHSCOPE_BASE_URL", "https://proxy.example/v1")
+    service = ScriptedTransport("text")
+    ocr = QwenOCR(http_client=httpx2.Client(transport=service))
+    list(ocr.read(picture(9)))
+    assert service.requests[0].url == "https://proxy.example/v1/chat/completions"
+    assert service.requests[0].headers["authorization"] == "Bearer sk-env"
+
+
+@pytest.mark.parametrize(
+    ("region", "model"), [("beijing", "qwen-vl-ocr-latest"), ("singapore", "qwen-vl-ocr-2025-11-20")]
+)
+def test_the_default_model_is_the_regions(region: str, model: str) -> None:
+    """Each region gets a model that it has."""
+    service = StrictService("text", region=region)
+    (reading,) = reader(service, region=region).read(picture(1))
+    assert reading.model == model
+    assert service.refusals == []
+
+
+def test_several_sources_are_read_one_after_the_other(tmp_path: Path) -> None:
+    """A source of a list that does not open is a failed reading, and the rest is read."""
+    service = StrictService(lambda sent: f"shade {shade_of(sent)}")
+    missing = tmp_path / "missing.png"
+    readings = both(reader(service), [picture(10), missing, Image.new("L", (64, 48), 20), io.BytesIO(picture(30))][:3])
+    assert [reading.text for reading in readings] == ["shade 10", "", "shade 20"]
+    assert [reading.outcome for reading in readings] == ["ok", "failed", "ok"]
+    assert isinstance(readings[1].error, SourceError)
+
+
+def test_a_single_source_that_does_not_open_is_an_error(tmp_path: Path) -> None:
+    """Nothing stands for it."""
+    with pytest.raises(SourceError, match=r"missing\.png"):
+        list(reader(StrictService()).read(tmp_path / "missing.png"))
+
+
+def test_pages_are_chosen_from_one(tmp_path: Path) -> None:
+    """Page ranges count from 1, indexes from 0."""
+    readings = both(reader(StrictService("x")), tiff(tmp_path / "a.tiff", [1, 2, 3, 4]), pages="2,4-")
+    assert [reading.page_index for reading in readings] == [1, 3]
+
+
+def test_fields_are_read_from_pages_together(tmp_path: Path) -> None:
+    """One request with all pictures, one reading."""
+    service = StrictService('{"total": "12.00"}')
+    task = KeyInformationExtraction({"total": ""})
+    readings = both(reader(service), tiff(tmp_path / "a.tiff", [1, 2]), task, together=True)
+    assert [(reading.page_indexes, reading.result.values) for reading in readings] == [((0, 1), {"total": "12.00"})]
+    assert len(service.requests[0].pictures) == 2
+
+
+def test_only_some_tasks_are_read_together(tmp_path: Path) -> None:
+    """The refusal comes before anything is sent."""
+    service = StrictService()
+    with pytest.raises(OptionError, match="together"):
+        list(reader(service).read(tiff(tmp_path / "a.tiff", [1, 2]), AdvancedRecognition(), together=True))
+    assert service.calls == 0
+
+
+def test_more_pages_together_than_the_model_takes(tmp_path: Path) -> None:
+    """The sum of their tokens is checked before they are sent."""
+    big = tmp_path / "big.tiff"
+    page = Image.effect_noise((3000, 2500), 60)
+    page.save(big, save_all=True, append_images=[page] * 4)
+    service = StrictService()
+    with pytest.raises(OptionError, match="image tokens"):
+        list(reader(service).read(big, FreePrompt("Sum up."), together=True))
+    assert service.calls == 0
+
+
+def test_one_object_serves_two_event_loops_and_threads() -> None:
+    """Notebooks and servers make new loops; the reader does not mind."""
+    ocr = reader(StrictService("text"))
+    texts = [asyncio.run(collect(ocr.aread(picture(shade))))[0].text for shade in (1, 2)]
+    threads = [threading.Thread(target=lambda: texts.extend(r.text for r in ocr.read(picture(3)))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert texts == ["text"] * 6
+
+
+def test_a_closed_reader_can_be_used_again() -> None:
+    """Closing gives up threads and connections; the next call makes new ones."""
+    with reader(StrictService("text")) as ocr:
+        list(ocr.read(picture(1)))
+    assert next(ocr.read(picture(2))).text == "text"
+
+
+def test_an_endpoint_of_ones_own() -> None:
+    """Anything with complete and acomplete takes the place of the service, and needs no key."""
+
+    class Echo:
+        def complete(self, request: OCRRequest[Any]) -> Completion:
+            return Completion(answer=request.task.prompt(), model="echo")
+
+        async def acomplete(self, request: OCRRequest[Any]) -> Completion:
+            return self.complete(request)
+
+    (reading,) = both(QwenOCR(endpoint=Echo()), picture(1))
+    assert (reading.text, reading.model) == (TextRecognition().prompt(), "echo")
+
+
+def test_a_view_shares_its_engine() -> None:
+    """A wrapped endpoint sees the calls of the view, and only those."""
+    seen = []
+
+    class Counting:
+        def __init__(self, endpoint: Any) -> None:
+            self.endpoint = endpoint
+
+        def complete(self, request: OCRRequest[Any]) -> Completion:
+            seen.append(request)
+            return self.endpoint.complete(request)
+
+        async def acomplete(self, request: OCRRequest[Any]) -> Completion:
+            seen.append(request)
+            return await self.endpoint.acomplete(request)
+
+    ocr = reader(StrictService("text"))
+    both(ocr.with_endpoint(Counting), picture(1))
+    list(ocr.read(picture(2)))
+    assert len(seen) == 2
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"max_concurrency": 0},
+        {"max_retries": -1},
+        {"region": "atlantis"},
+        {"max_pixels": 10**9},
+        {"min_pixels": 5_000_000, "max_pixels": 1_000_000},
+        {"image_format": "gif"},
+        {"coordinate_frame": "inches"},
+        {"max_tokens": 0},
+    ],
+    ids=lambda o: next(iter(o)),
+)
+def test_arguments_that_cannot_work_are_refused(options: dict[str, Any]) -> None:
+    """At once, by name."""
+    with pytest.raises(OptionError):
+        reader(StrictService(), **options)
+
+
+def test_a_reader_is_not_pickled() -> None:
+    """It holds a key and connections."""
+    with pytest.raises(TypeError, match="each process"):
+        pickle.dumps(reader(StrictService()))
+
+
+def test_pixel_limits_are_said_beside_the_picture() -> None:
+    """The service is told the same budget that the picture was prepared for."""
+    service = StrictService("text")
+    list(reader(service, min_pixels=10_000, max_pixels=500_000).read(picture(1)))
+    (part,) = [part for part in service.requests[0].parts if part["type"] == "image_url"]
+    assert (part["min_pixels"], part["max_pixels"]) == (10_000, 500_000)
+
+
+def test_a_cut_answer_is_asked_for_with_the_models_full_length() -> None:
+    """When the caller had set less, the model's own limit is tried; both calls are paid for and told."""
+    service = ScriptedTransport([completion_body("first ha", finish_reason="length"), "first half and the rest"])
+    (reading,) = reader(service, max_tokens=20).read(picture(1))
+    assert (reading.outcome, reading.text, reading.attempts) == ("ok", "first half and the rest", 2)
+    assert [request.body.get("max_tokens") for request in service.requests] == [20, 8192]
+    assert reading.usage.calls == 2
+    assert any("asked again" in warning for warning in reading.warnings)
+
+
+def test_a_cut_page_is_read_in_halves() -> None:
+    """With no length left to ask for, the halves are read by themselves and joined."""
+    service = ScriptedTransport([completion_body("one\ntwo", finish_reason="length"), "one\ntwo", "two\nthree"])
+    (reading,) = reader(service).read(picture(1))
+    assert (reading.outcome, reading.text, reading.attempts) == ("ok", "one\ntwo\nthree", 3)
+
+
+def test_asking_again_can_be_switched_off() -> None:
+    """Then a cut answer stays cut, and what came is kept."""
+    service = ScriptedTransport([completion_body("one\ntwo", finish_reason="length")])
+    (reading,) = reader(service, asks_again=False).read(picture(1))
+    assert (reading.outcome, reading.text, reading.attempts) == ("truncated", "one\ntwo", 1)
+
+
+def test_a_failure_while_asking_again_keeps_the_first_answer() -> None:
+    """What was read is worth more than the error."""
+    service = ScriptedTransport([completion_body("one\ntwo", finish_reason="length"), server_error()])
+    (reading,) = reader(service).read(picture(1))
+    assert (reading.outcome, reading.text) == ("truncated", "one\ntwo")
+    assert any("Asking again failed" in warning for warning in reading.warnings)
+
+
+def test_an_error_of_the_connection_is_told_with_its_attempts() -> None:
+    """The reading says how often it was tried."""
+
+    class Broken:
+        def complete(self, request: OCRRequest[Any]) -> Completion:
+            raise ServiceUnavailableError("The connection broke.")
+
+        async def acomplete(self, request: OCRRequest[Any]) -> Completion:
+            raise ServiceUnavailableError("The connection broke.")
+
+    (reading,) = both(QwenOCR(endpoint=Broken(), max_retries=0), picture(1))
+    assert (reading.outcome, reading.attempts) == ("failed", 1)
