@@ -359,7 +359,7 @@ _LONGEST_PITCH_OF_PROSE = 1.7
 
 
 def _strips(quads: Sequence[Quad]) -> list[_Strip]:
-    level = Affine.rotation(-_slant_deg(quads))
+    level = Affine.rotation(-slant_deg(quads))
     strips = []
     for index, quad in enumerate(quads):
         flat = quad.mapped(level)
@@ -370,8 +370,8 @@ def _strips(quads: Sequence[Quad]) -> list[_Strip]:
     return strips
 
 
-def _slant_deg(quads: Sequence[Quad]) -> float:
-    """The angle of most of the text that runs to the right."""
+def slant_deg(quads: Sequence[Quad]) -> float:
+    """The angle of most of the text that runs to the right, long lines counting more; 0 where no line is long."""
     weighted = sorted(
         (quad.angle_deg, quad.width)
         for quad in quads
