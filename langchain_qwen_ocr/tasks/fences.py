@@ -44,7 +44,8 @@ def fenced_block(answer: str) -> Fenced:
     """The first fenced block of *answer*, with what stands around it; the whole answer when there is no fence."""
     opening = _find_opening(answer)
     if opening is None:
-        return Fenced(answer)
+        half_opened = answer.strip() in {"`", "``", "~~"}
+        return Fenced("", opened=True, closed=False) if half_opened else Fenced(answer)
     marks, language = opening["marks"], (opening["language"] or "").lower()
     before, body = answer[: opening.start()], answer[opening.end() :]
     closing = re.search(rf"(?:^|\n)[ \t]*{re.escape(marks)}[ \t]*(?=\r?\n|\Z)", body)

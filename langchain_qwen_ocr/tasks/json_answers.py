@@ -1,7 +1,7 @@
 """JSON as models answer it: fenced, wrapped in prose, cut in its middle, or not quite JSON.
 
-Strict reading comes first; `json_repair` reads what is left. What was repaired is said, and what cannot be trusted after
-a repair is refused.
+Strict reading comes first; `json_repair` reads what is left. What was repaired is said, and what cannot be trusted
+after a repair is refused.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class _Notes:
             made[key] = value
         return made
 
-    def constant(self, name: str) -> None:
+    def constant(self, _: str) -> None:
         """NaN and the infinities, which JSON does not know."""
         self.not_numbers += 1
 
@@ -125,7 +125,7 @@ def _whole(digits: str) -> int | str:
         return digits
 
 
-def _decode(text: str, notes: _Notes) -> tuple[Any, int]:
+def _decode(text: str, notes: _Notes) -> tuple[JSONValue, int]:
     # Line breaks inside strings are what models write most often beside JSON: they do no harm, so they are let in.
     decoder = json.JSONDecoder(
         object_pairs_hook=notes.pairs, parse_constant=notes.constant, parse_int=_whole, strict=False
@@ -134,7 +134,7 @@ def _decode(text: str, notes: _Notes) -> tuple[Any, int]:
     return value, end
 
 
-def _mend(text: str, notes: _Notes, answer: str, *, closed: bool) -> tuple[Any, bool]:
+def _mend(text: str, notes: _Notes, answer: str, *, closed: bool) -> tuple[JSONValue, bool]:
     """The value of *text*, which is no JSON as it stands, and whether it was cut."""
     if len(text) > _LONGEST_REPAIR:
         raise AnswerError(
@@ -152,14 +152,14 @@ def _mend(text: str, notes: _Notes, answer: str, *, closed: bool) -> tuple[Any, 
         raise AnswerError("The JSON of the answer is nested too deeply to be read.", answer=answer) from error
 
 
-def _decode_or_repair(text: str, notes: _Notes, answer: str) -> Any:
+def _decode_or_repair(text: str, notes: _Notes, answer: str) -> JSONValue:
     try:
         return _decode(text, notes)[0]
     except ValueError:
         return _repair(text, notes, answer)
 
 
-def _repair(text: str, notes: _Notes, answer: str) -> Any:
+def _repair(text: str, notes: _Notes, answer: str) -> JSONValue:
     import json_repair
 
     value = json_repair.loads(text, skip_json_loads=True)
@@ -187,7 +187,24 @@ class _Open:
     bracket: str
     safe: int
     """Where its last complete element ends."""
+    name: str = ""
+    """The last name in this object, quoted as it stands."""
     after_colon: bool = False
+    holds_objects: bool = False
+
+    def take(self, token: re.Match[str]) -> None:
+        """Move on by one token inside this bracket."""
+        word = token[0]
+        if word == ",":
+            # A number is only complete when something follows it.
+            self.safe, self.after_colon = max(self.safe, token.start()), False
+        elif word == ":":
+            self.after_colon = True
+        elif word in {"}", "]"} or (token["closed"] and (self.bracket == "[" or self.after_colon)):
+            self.safe = token.end()
+            self.holds_objects = self.holds_objects or word == "}"
+        elif token["closed"]:
+            self.name = word
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,34 +227,36 @@ def _complete_part(text: str) -> _Kept | None:
         word = token[0]
         if word in _CLOSING:
             stack.append(_Open(word, token.end()))
-        elif word in {"}", "]"}:
-            if stack:
-                stack.pop()
-            if not stack:
-                return None
-            stack[-1].safe = token.end()
-        elif not stack:
+            continue
+        if word in {"}", "]"}:
+            del stack[-1:]
+        if not stack:
             return None
-        elif word == ",":
-            # A number is only complete when something follows it.
-            stack[-1].safe = max(stack[-1].safe, token.start())
-            stack[-1].after_colon = False
-        elif word == ":":
-            stack[-1].after_colon = True
-        elif token["closed"] and (stack[-1].bracket == "[" or stack[-1].after_colon):
-            stack[-1].safe = token.end()
+        stack[-1].take(token)
     if not stack:
         return None
-    depth = _depth_to_keep([part.bracket for part in stack])
+    depth = _depth_to_keep(stack)
     closers = "".join(_CLOSING[part.bracket] for part in reversed(stack[: depth + 1]))
     end = stack[depth].safe
     return _Kept(text[:end] + closers, end)
 
 
-def _depth_to_keep(brackets: list[str]) -> int:
+_WRAPPERS = frozenset({'"choices"', '"content"'})
+"""Lists of one element that the service's own envelope consists of."""
+
+
+def _depth_to_keep(stack: list[_Open]) -> int:
     """Which open bracket keeps its complete elements; what is open inside it is dropped."""
-    arrays = [depth for depth, bracket in enumerate(brackets) if bracket == "["]
+    arrays = [
+        depth
+        for depth, part in enumerate(stack)
+        if part.bracket == "[" and (depth == 0 or stack[depth - 1].name not in _WRAPPERS)
+    ]
     if not arrays:
-        return len(brackets) - 1
-    records = [depth for depth in arrays if brackets[depth + 1 : depth + 2] == ["{"]]
+        return len(stack) - 1
+    records = [
+        depth
+        for depth in arrays
+        if stack[depth].holds_objects or (depth + 1 < len(stack) and stack[depth + 1].bracket == "{")
+    ]
     return records[-1] if records else arrays[0]
