@@ -112,8 +112,16 @@ class Vision:
         """
         picture = np.asarray(open_picture(data), dtype=np.uint8)[:, :, ::-1]
         with self._one_page_at_a_time:
-            strips = self._read_strips(picture, self._detect(picture))
-        return _lay_out(picture, strips)
+            strips = self._detect(picture)
+            quarters = self._quarters(picture, strips)
+            page = picture
+            if quarters:
+                # Detection, too, is better on text that stands upright.
+                page = np.ascontiguousarray(np.rot90(picture, quarters))
+                strips = self._detect(page)
+            strips = self._read_strips(page, strips)
+        turn, _ = _upright(Size(picture.shape[1], picture.shape[0]), 90.0 * quarters)
+        return _lay_out(page, strips, turn)
 
     def _detect(self, picture: Pixels) -> list[Strip]:
         padded, left, top = _padded(picture)
@@ -123,24 +131,30 @@ class Vision:
         offset = np.array([left, top], dtype=np.float32)
         return [Strip(np.asarray(box, dtype=np.float32) - offset) for box in boxes]
 
-    def _read_strips(self, picture: Pixels, strips: Sequence[Strip]) -> list[Strip]:
-        """*strips* with their texts, turned to the text's own direction."""
-        strips = _along_the_text(strips)
-        if strips and self._is_upside_down(picture, strips):
-            strips = [strip.turned(2) for strip in strips]
-        read = self._recognize(picture, strips)
+    def _quarters(self, picture: Pixels, strips: Sequence[Strip]) -> int:
+        """By how many quarters, clockwise, the page lies turned: what most of the text and the vote of all lines say.
+
+        Single lines are misjudged now and then.
+        """
+        if not strips:
+            return 0
+        sideways = _is_sideways(strips)
+        along = _along_the_text(strips, sideways=sideways)
+        heads = [s.part(0, min(1, _HEAD * s.height_px / s.length_px)).crop(picture) for s in along]
+        _, result = self._engine.cls_and_rotate(heads)
+        vote = sum((score - 0.5) * (-1 if label == "180" else 1) for label, score in result.cls_res)
+        return (1 if sideways else 0) + (2 if vote < 0 else 0)
+
+    def _read_strips(self, page: Pixels, strips: Sequence[Strip]) -> list[Strip]:
+        """*strips* with their texts; single lines may run down or lie upside down."""
+        strips = _along_the_text(strips, sideways=False)
+        read = self._recognize(page, strips)
         doubtful = [i for i, strip in enumerate(read) if strip.score < _DOUBTFUL_SCORE]
-        others = self._recognize(picture, [strips[i].turned(2) for i in doubtful])
+        others = self._recognize(page, [strips[i].turned(2) for i in doubtful])
         for i, other in zip(doubtful, others, strict=True):
             if other.score > read[i].score + _CLEAR_GAIN:
                 read[i] = other
         return read
-
-    def _is_upside_down(self, picture: Pixels, strips: Sequence[Strip]) -> bool:
-        """By the vote of all lines: single lines are misjudged now and then."""
-        heads = [s.part(0, min(1, _HEAD * s.height_px / s.length_px)).crop(picture) for s in strips]
-        _, result = self._engine.cls_and_rotate(heads)
-        return sum((score - 0.5) * (-1 if label == "180" else 1) for label, score in result.cls_res) < 0
 
     def _recognize(self, picture: Pixels, strips: Sequence[Strip]) -> list[Strip]:
         if not strips:
@@ -215,11 +229,14 @@ def _padded(picture: Pixels) -> tuple[Pixels, int, int]:
     return np.asarray(padded, dtype=np.uint8), left, top
 
 
-def _along_the_text(strips: Sequence[Strip]) -> list[Strip]:
-    """Long boxes follow their longer side, squarish ones the page's majority."""
+def _is_sideways(strips: Sequence[Strip]) -> bool:
     across = sum(s.length_px for s in strips if s.length_px >= _LONG * s.height_px)
     down = sum(s.height_px for s in strips if s.height_px >= _LONG * s.length_px)
-    sideways = down > across
+    return down > across
+
+
+def _along_the_text(strips: Sequence[Strip], *, sideways: bool) -> list[Strip]:
+    """Long boxes follow their longer side, squarish ones the page."""
     return [s.turned(1) if _runs_down(s, sideways=sideways) else s for s in strips]
 
 
@@ -234,14 +251,20 @@ def _places(words: _Words) -> tuple[float, ...]:
     return tuple((column + 0.5) / words.line_txt_len for column in columns)
 
 
-def _lay_out(picture: Pixels, strips: Sequence[Strip]) -> Layout:
-    """The page as it lies upright, with its rulings, and what was not read."""
-    size = Size(picture.shape[1], picture.shape[0])
+def _lay_out(page: Pixels, strips: Sequence[Strip], turn: Affine) -> Layout:
+    """The page deskewed, with its rulings, and what was not read.
+
+    Args:
+        page: The picture after turning by whole quarters.
+        strips: What was read on it.
+        turn: From the picture to the page.
+    """
+    size = Size(page.shape[1], page.shape[0])
     line_height = float(np.median([strip.height_px for strip in strips])) if strips else 0.0
     # A speck or a row of dashes is no line that could not be read.
     texts = [s for s in strips if s.text.strip() or (s.has_letters and s.height_px > line_height / 2)]
     read = [strip for strip in texts if _is_read(strip)]
-    grey = np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), dtype=np.uint8)
+    grey = np.asarray(cv2.cvtColor(page, cv2.COLOR_BGR2GRAY), dtype=np.uint8)
 
     angle = _page_angle_deg(read or texts)
     rulings = _rulings(grey, angle, texts, line_height)
@@ -252,7 +275,7 @@ def _lay_out(picture: Pixels, strips: Sequence[Strip]) -> Layout:
         rulings = _rulings(grey, angle, texts, line_height)
     to_upright, upright = _upright(size, angle)
     return Layout(
-        picture=size,
+        picture=_picture_size(size, turn),
         size=upright,
         lines=tuple(
             LayoutLine(piece.text, _quad(piece).mapped(to_upright), piece.score)
@@ -260,9 +283,13 @@ def _lay_out(picture: Pixels, strips: Sequence[Strip]) -> Layout:
             for piece in strip.pieces(_crossings(_quad(strip).mapped(to_upright), rulings))
         ),
         rulings=rulings,
-        to_picture=to_upright.inverse(),
+        to_picture=(to_upright @ turn).inverse(),
         warnings=_warnings(texts),
     )
+
+
+def _picture_size(page: Size, turn: Affine) -> Size:
+    return Size(page.height_px, page.width_px) if turn.a == 0 else page
 
 
 def _is_read(strip: Strip) -> bool:
