@@ -287,7 +287,7 @@ def truncated(answer: str) -> Mapping[str, Any]:
     return completion_body(answer[: max(1, len(answer) // 2)], finish_reason="length")
 
 
-def looping(unit: str = "0000 ", *, times: int = 400) -> Mapping[str, Any]:
+def looping(unit: str = "The total is due. ", *, times: int = 400) -> Mapping[str, Any]:
     """An answer that repeats itself until its length limit."""
     return completion_body(unit * times, finish_reason="length")
 

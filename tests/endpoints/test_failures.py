@@ -388,7 +388,7 @@ def test_retry_after_is_kept_on_the_error():
     assert failure.retry_after_s == 12.0
 
 
-def chained(*errors):
+def chained(*errors: BaseException) -> BaseException:
     """The first error, each caused by the one after it."""
     for error, cause in itertools.pairwise(errors):
         error.__cause__ = cause

@@ -3,17 +3,18 @@
 import asyncio
 import base64
 import gc
-import io
 import json
 import pickle
 import threading
 import traceback
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import httpx2
 import pytest
-from PIL import Image
 from pydantic import SecretStr
 
 from langchain_qwen_ocr.endpoints.openai_chat import OpenAIChatEndpoint, completion_from, request_body
@@ -26,10 +27,9 @@ from langchain_qwen_ocr.errors import (
     ServiceUnavailableError,
     UnsupportedTaskError,
 )
-from langchain_qwen_ocr.exchange import build_request
-from langchain_qwen_ocr.geometry import PixelBudget, Size
-from langchain_qwen_ocr.pages.page import PageInfo, PreparedImage
-from langchain_qwen_ocr.tasks.text_recognition import PROMPT, TextRecognition
+from langchain_qwen_ocr.exchange import Completion
+from langchain_qwen_ocr.geometry import PixelBudget
+from langchain_qwen_ocr.tasks.text_recognition import PROMPT
 from langchain_qwen_ocr.testing import (
     Reply,
     ScriptedTransport,
@@ -45,32 +45,10 @@ from langchain_qwen_ocr.testing import (
     wrong_content_type,
 )
 from langchain_qwen_ocr.usage import Usage
-
-KEY = "sk-0f1e2d3c4b5a69788796a5b4c3d2e1f0"
-
-
-def picture(size=(64, 32), kind="PNG"):
-    file = io.BytesIO()
-    Image.new("RGB", size, "white").save(file, kind)
-    return file.getvalue()
+from tests.wire import KEY, endpoint, picture, request
 
 
-def request(data=None, **options):
-    page = PageInfo(source="scan.pdf", page_index=2, size_px=Size(64, 32))
-    image = PreparedImage(data=data or picture(), mime_type="image/png", size_px=Size(64, 32), page=page)
-    return build_request(TextRecognition(), [image], **{"model": "qwen-vl-ocr-latest", **options})
-
-
-def endpoint(transport, **options):
-    return OpenAIChatEndpoint(
-        api_key=KEY,
-        http_client=httpx2.Client(transport=transport),
-        http_async_client=httpx2.AsyncClient(transport=transport),
-        **options,
-    )
-
-
-def failure(transport, kind=EndpointError, **options):
+def failure(transport: ScriptedTransport, kind: type[EndpointError] = EndpointError, **options: Any) -> EndpointError:
     with pytest.raises(kind) as caught:
         endpoint(transport, **options).complete(request())
     return caught.value
@@ -197,11 +175,11 @@ def test_a_completion():
     )
 
 
-def read(body, **options):
+def read(body: Mapping[str, Any], **options: Any) -> Completion:
     return completion_from(body, **{"model": "qwen-vl-ocr-latest", **options})
 
 
-def with_message(message, finish_reason="stop", **more):
+def with_message(message: object, finish_reason: str = "stop", **more: Any) -> dict[str, Any]:
     return {"choices": [{"index": 0, "finish_reason": finish_reason, "message": message}], **more}
 
 
@@ -493,100 +471,83 @@ def test_threads_share_one_client():
     assert answers == models
 
 
-class Server:
-    """A chat endpoint on the loopback, which counts its connections."""
+class ChatHandler(BaseHTTPRequestHandler):
+    """Answers every request with Hello, and keeps the connection."""
 
-    def __init__(self):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        body = json.dumps(completion_body("Hello")).encode()
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Nobody reads it."""
+
+
+class ChatServer(ThreadingHTTPServer):
+    """A chat endpoint on the loopback, which counts connections."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), ChatHandler)
+        self.url = f"http://127.0.0.1:{self.server_port}/v1"
         self.opened = 0
-        self.open = 0
 
-    async def __aenter__(self):
-        self.server = await asyncio.start_server(self.handle, "127.0.0.1", 0)
-        port = self.server.sockets[0].getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}/v1"
-        return self
-
-    async def __aexit__(self, *_):
-        self.server.close()
-        await self.server.wait_closed()
-
-    async def handle(self, reader, writer):
+    def process_request(self, *arguments: Any) -> None:
         self.opened += 1
-        self.open += 1
-        try:
-            while head := await reader.readuntil(b"\r\n\r\n"):
-                lines = head.decode().lower().split("\r\n")
-                length = next(int(line.split(":")[1]) for line in lines if line.startswith("content-length"))
-                await reader.readexactly(length)
-                body = json.dumps(completion_body("Hello")).encode()
-                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
-                await writer.drain()
-        except asyncio.IncompleteReadError:
-            pass
-        finally:
-            self.open -= 1
-            writer.close()
+        super().process_request(*arguments)
 
 
-class ServerThread:
-    """The server in an event loop of its own."""
-
-    def __enter__(self):
-        self.ready, self.done = threading.Event(), None
-        self.thread = threading.Thread(target=lambda: asyncio.run(self.serve()))
-        self.thread.start()
-        self.ready.wait(10)
-        return self
-
-    async def serve(self):
-        self.loop, self.done = asyncio.get_running_loop(), asyncio.Event()
-        async with Server() as self.server:
-            self.ready.set()
-            await self.done.wait()
-
-    def __exit__(self, *_):
-        self.loop.call_soon_threadsafe(self.done.set)
-        self.thread.join(10)
+@pytest.fixture
+def server() -> Iterator[ChatServer]:
+    with ChatServer() as running:
+        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield running
+        running.shutdown()
+        thread.join(10)
 
 
-def test_two_event_loops():
+def test_two_event_loops(server):
     """One endpoint works under successive event loops, and each loop's connections close with it."""
-    with ServerThread() as running:
-        one = OpenAIChatEndpoint(api_key=KEY, base_url=running.server.url)
+    one = OpenAIChatEndpoint(api_key=KEY, base_url=server.url)
 
-        async def twice():
-            first = await one.acomplete(request())
-            second = await one.acomplete(request())
-            return first.answer + second.answer
+    async def twice() -> str:
+        first = await one.acomplete(request())
+        second = await one.acomplete(request())
+        return first.answer + second.answer
 
-        assert [asyncio.run(twice()), asyncio.run(twice())] == ["HelloHello", "HelloHello"]
-        gc.collect()
-        assert running.server.opened == 2
+    assert [asyncio.run(twice()), asyncio.run(twice())] == ["HelloHello", "HelloHello"]
+    # What a loop leaves open is a warning when it is collected, and a warning is an error.
+    gc.collect()
+    assert server.opened == 2
 
 
-def test_tasks_of_one_loop_share_a_client():
+async def test_tasks_of_one_loop_share_a_client(server):
     """Many tasks at once get their answers through one client."""
-    with ServerThread() as running:
-        one = OpenAIChatEndpoint(api_key=KEY, base_url=running.server.url)
+    one = OpenAIChatEndpoint(api_key=KEY, base_url=server.url)
+    completions = await asyncio.gather(*(one.acomplete(request()) for _ in range(12)))
+    again = await one.acomplete(request())
+    await one.aclose()
 
-        async def many():
-            completions = await asyncio.gather(*(one.acomplete(request()) for _ in range(12)))
-            await one.aclose()
-            return [completion.answer for completion in completions]
-
-        assert asyncio.run(many()) == ["Hello"] * 12
+    assert [completion.answer for completion in (*completions, again)] == ["Hello"] * 13
+    assert server.opened <= 12
 
 
-def test_closing_gives_connections_back():
-    """A closed endpoint has no connection left, and opens new ones when it is used again."""
-    with ServerThread() as running:
-        one = OpenAIChatEndpoint(api_key=KEY, base_url=running.server.url)
-        for _ in range(2):
-            assert one.complete(request()).answer == "Hello"
-            one.close()
+def test_closing_gives_connections_back(server):
+    """A closed endpoint opens new connections when it is used again; closing twice does no harm."""
+    one = OpenAIChatEndpoint(api_key=KEY, base_url=server.url)
+    for _ in range(2):
+        assert [one.complete(request()).answer for _ in range(3)] == ["Hello"] * 3
         one.close()
+    one.close()
 
-        assert running.server.opened == 2
+    assert server.opened == 2
 
 
 async def test_the_callers_clients_stay_open():
