@@ -144,11 +144,15 @@ def _describe(image: PreparedImage) -> str:
     return describe_picture(image.mime_type, image.size_px, len(image.data), image.digest, page=str(image.page))
 
 
-def _llm_result(completion: Completion, request: OCRRequest[Result]) -> LLMResult:
-    model = completion.model or request.model
-    usage = usage_metadata(completion.usage)
+def ai_message(completion: Completion, model: str) -> AIMessage:
+    """A completion as LangChain knows answers of models: with tokens, model, cost and how it ended.
+
+    Args:
+        completion: The answer.
+        model: The model that was asked, where the answer names none.
+    """
     facts: dict[str, Any] = {
-        "model_name": model,
+        "model_name": completion.model or model,
         "model_provider": "qwen-ocr",
         "finish_reason": completion.finish_reason,
         "id": completion.request_id,
@@ -159,10 +163,16 @@ def _llm_result(completion: Completion, request: OCRRequest[Result]) -> LLMResul
         "currency": completion.usage.currency,
         "refusal": completion.refusal,
     }
-    message = AIMessage(
+    return AIMessage(
         content=completion.answer,
-        usage_metadata=usage,
+        usage_metadata=usage_metadata(completion.usage),
         response_metadata={key: value for key, value in facts.items() if value is not None},
     )
+
+
+def _llm_result(completion: Completion, request: OCRRequest[Result]) -> LLMResult:
+    message = ai_message(completion, request.model)
     generation = ChatGeneration(message=message, generation_info={"finish_reason": completion.finish_reason})
-    return LLMResult(generations=[[generation]], llm_output={"model_name": model, "token_usage": dict(usage)})
+    tokens = usage_metadata(completion.usage)
+    llm_output = {"model_name": completion.model or request.model, "token_usage": dict(tokens)}
+    return LLMResult(generations=[[generation]], llm_output=llm_output)

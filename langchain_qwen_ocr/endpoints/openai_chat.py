@@ -309,6 +309,26 @@ class OpenAIChatEndpoint:
             outcome = self._read(reply, request)
         return _returned(outcome)
 
+    def client(self) -> openai.OpenAI:
+        """The client that all threads share, for calls that are no `OCRRequest`; it stays the endpoint's to close."""
+        return self._shared_client()
+
+    async def async_client(self) -> openai.AsyncOpenAI:
+        """The client of the running event loop, likewise."""
+        return await self._client_of_this_loop()
+
+    def failure(self, error: Exception, *, what: str, model: str) -> QwenOCRError:
+        """What an error of the client means; to be raised outside of the `except` that caught it.
+
+        Args:
+            error: Of the `openai` package.
+            what: How the message calls what was sent, such as "Page 3 of scan.pdf".
+            model: The model that was asked.
+        """
+        context = self._context(what, model)
+        reply: httpx2.Response | None = getattr(error, "response", None)
+        return connection_failure(error, context) if reply is None else self._refusal(reply, context)
+
     def close(self) -> None:
         """Give up the connections that threads share; the next call opens new ones."""
         with self._lock:
@@ -368,7 +388,7 @@ class OpenAIChatEndpoint:
         }
 
     def _read(self, reply: httpx2.Response, request: OCRRequest[Result]) -> Completion | QwenOCRError:
-        context = self._context(request)
+        context = self._context(str(request.page), request.model)
         body = _parsed(reply)
         if not isinstance(body, Mapping):
             return _no_answer(reply, context)
@@ -393,16 +413,12 @@ class OpenAIChatEndpoint:
         return refusal_of(context, status=reply.status_code, text=text, headers=reply.headers)
 
     def _failure(self, error: Exception, request: OCRRequest[Result]) -> QwenOCRError:
-        context = self._context(request)
-        reply: httpx2.Response | None = getattr(error, "response", None)
-        if reply is not None:
-            return self._refusal(reply, context)
-        return connection_failure(error, context)
+        return self.failure(error, what=str(request.page), model=request.model)
 
-    def _context(self, request: OCRRequest[Result]) -> CallContext:
+    def _context(self, what: str, model: str) -> CallContext:
         return CallContext(
-            page=str(request.page),
-            model=request.model,
+            page=what,
+            model=model,
             host=urlsplit(self.base_url).netloc.rpartition("@")[2],
             region=self.region,
             timeout_s=self.timeout_s,
