@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar
 
+from langchain_qwen_ocr.errors import AnswerError
+from langchain_qwen_ocr.tasks.document import Formula, formula_latex, formula_markdown
+from langchain_qwen_ocr.tasks.fences import fence
+from langchain_qwen_ocr.tasks.latex import DELIMITING_ENVIRONMENTS, MATH_ENVIRONMENTS
+from langchain_qwen_ocr.tasks.layout import Layout
+from langchain_qwen_ocr.tasks.markdown import without_fences
+from langchain_qwen_ocr.tasks.phrases import says_nothing_to_read
 from langchain_qwen_ocr.tasks.results import Result
 from langchain_qwen_ocr.tasks.task import Task
 
@@ -14,6 +22,15 @@ PROMPT = (
     "Extract and output the LaTeX representation of the formula from the image, "
     "without any additional text or descriptions."
 )
+
+_MARKS = re.compile(
+    r"""\\\\|\\\$|(?P<dollars>\$\$?)|\\(?P<bracket>[\[\]()])|\\(?P<edge>begin|end)\s*\{(?P<name>[A-Za-z]+\*?)\}""",
+    re.VERBOSE,
+)
+_CLOSING = {"[": "]", "(": ")"}
+_BRACES = re.compile(r"\\.|[{}]", re.DOTALL)
+_SENTENCE = re.compile(r"(?:[^\W\d_]+[\s,.;:]+){3}[^\W\d_]+")
+_LONG_WORD = re.compile(r"[^\W\d_]{4}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +44,113 @@ class Formulas(Result):
         {"text": "text", "md": "to_markdown", "json": "to_json", "latex": "to_latex"}
     )
 
+    def __post_init__(self) -> None:
+        """Bring the formulas to their normal form, without labels and dangerous commands."""
+        formulas = (Formula(latex).latex for latex in self.formulas)
+        object.__setattr__(self, "formulas", tuple(filter(None, formulas)))
+
+    @property
+    def text(self) -> str:
+        """The formulas without delimiters, an empty line between two."""
+        return "\n\n".join(self.formulas)
+
+    def to_markdown(self) -> str:
+        """The formulas between `$$`."""
+        return "\n\n".join(map(formula_markdown, self.formulas))
+
+    def to_latex(self) -> str:
+        """The formulas as display mathematics."""
+        return "\n\n".join(map(formula_latex, self.formulas))
+
 
 @dataclass(frozen=True, kw_only=True)
 class FormulaRecognition(Task[Formulas]):
-    """Read the formulas of a picture as LaTeX."""
+    """Read the formulas of a picture as LaTeX.
+
+    The choice when only the mathematics matters; a page with text around it is read better as a document.
+    """
 
     name: ClassVar[str] = "formula_recognition"
 
     def prompt(self) -> str:
         """The vendor's prompt, the same in both languages."""
         return PROMPT
+
+    def parse(self, answer: str) -> Formulas:
+        """The formulas of an answer: between delimiters, or else one for each part between empty lines.
+
+        Raises:
+            AnswerError: It is a sentence and no formula, and does not say that there is none.
+        """
+        body, fence_open = without_fences(answer)
+        if says_nothing_to_read(body):
+            return Formulas()
+        found = list(_delimited(body))
+        cut = fence_open
+        warnings: list[str] = []
+        if found:
+            formulas = [latex for latex, _ in found]
+            if not found[-1][1]:
+                cut = True
+                warnings.append("The last formula never ends.")
+        else:
+            formulas = re.split(r"\n[ \t\r]*\n", body)
+            if _is_prose(body):
+                raise AnswerError("The answer holds sentences but no formula.", answer=answer)
+        for number, latex in enumerate(formulas, 1):
+            depth = _open_braces(latex)
+            if depth:
+                warnings.append(f"Formula {number}: its braces do not match.")
+                cut = cut or (depth > 0 and number == len(formulas))
+        return Formulas(tuple(formulas), warnings=tuple(warnings), cut=cut)
+
+    def write(self, result: Formulas) -> str:
+        """*result* as fenced LaTeX."""
+        return fence(result.to_latex(), "latex")
+
+    def from_layout(self, layout: Layout) -> Formulas:
+        """The formulas that are written on one line.
+
+        Raises:
+            UnsupportedTaskError: There is a fraction, a matrix or another formula that lines do not hold.
+        """
+        from langchain_qwen_ocr.tasks.layout_formulas import find_formulas
+
+        return Formulas(find_formulas(layout), warnings=layout.warnings)
+
+
+def _delimited(body: str) -> Iterator[tuple[str, bool]]:
+    """The formulas between delimiters or in environments, and of each whether it ends."""
+    closing = name = ""
+    start = inner = depth = 0
+    for mark in _MARKS.finditer(body):
+        token = mark["dollars"] or mark["bracket"]
+        if closing and not name:
+            if token == closing:
+                yield body[inner : mark.start()], True
+                closing = ""
+        elif name:
+            if mark["name"] == name:
+                depth += 1 if mark["edge"] == "begin" else -1
+                if depth == 0:
+                    is_delimiter = name in DELIMITING_ENVIRONMENTS
+                    yield (body[inner : mark.start()] if is_delimiter else body[start : mark.end()]), True
+                    closing = name = ""
+        elif mark["dollars"] or token in _CLOSING:
+            closing, inner = _CLOSING.get(token, token), mark.end()
+        elif mark["edge"] == "begin" and mark["name"] in MATH_ENVIRONMENTS:
+            closing = name = mark["name"]
+            start, inner, depth = mark.start(), mark.end(), 1
+    if closing:
+        yield body[inner if not name or name in DELIMITING_ENVIRONMENTS else start :], False
+
+
+def _is_prose(body: str) -> bool:
+    words = _SENTENCE.search(body)
+    return words is not None and _LONG_WORD.search(words[0]) is not None and not re.search(r"[\\^_=]", body)
+
+
+def _open_braces(latex: str) -> int:
+    """How many braces stay open, less those that close nothing."""
+    braces = _BRACES.findall(latex)
+    return braces.count("{") - braces.count("}")

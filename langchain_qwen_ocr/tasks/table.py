@@ -133,7 +133,7 @@ class Table:
         return "\n".join([head, "|" + " --- |" * self.column_count, *body])
 
     def to_csv(self, *, repeat_spans: bool = True, escape_formulas: bool = False) -> str:
-        """It as comma-separated values with `\\r\\n` line ends (RFC 4180).
+        r"""It as comma-separated values with `\r\n` line ends (RFC 4180).
 
         Args:
             repeat_spans: Whether a spanning cell's text stands in every place it covers, or in the first alone.

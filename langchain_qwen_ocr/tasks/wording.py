@@ -1,7 +1,7 @@
-"""The normal form of text that was read, and how it is escaped in Markdown.
+r"""The normal form of text that was read, and how it is escaped in Markdown.
 
-Inline mathematics stands in a text as LaTeX between `\\(` and `\\)`, a footnote's mark as `[^1]`: neither occurs in
-running text by chance, as a dollar sign does.
+Inline mathematics stands in a text as LaTeX between `\(` and `\)`, a footnote's mark as `[^1]`: neither
+occurs in running text by chance, as a dollar sign does.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ _SPECIAL = re.compile(
 )
 _TAG_OR_ENTITY = re.compile(r"<(?=[A-Za-z/!?])|&(?=\#|[A-Za-z][A-Za-z0-9]*;)")
 _LINE_START = re.compile(r"^(?:[>+-](?=\s|$|[>-])|\#{1,6}(?=\s|$)|=+$|\d{1,9}(?=[.)](?:\s|$)))", re.MULTILINE)
+_SOFT_BREAK = re.compile(r"(?<=[⺀-鿿豈-﫿＀-￯])[ \t]*\n[ \t]*(?=[⺀-鿿豈-﫿＀-￯])")
+_RAISED = str.maketrans("0123456789+-−=()n", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁼⁽⁾ⁿ")
+_LOWERED = str.maketrans("0123456789+-−=()n", "₀₁₂₃₄₅₆₇₈₉₊₋₋₌₍₎ₙ")
 _ENTITIES = {"<": "&lt;", "&": "&amp;"}
 
 
@@ -34,6 +37,21 @@ def normal_lines(text: str) -> str:
     if text.isprintable() and "  " not in text:
         return text.strip(" ")
     return "\n".join(line for line in (" ".join(line.split()) for line in text.split("\n")) if line)
+
+
+def running_text(text: str) -> str:
+    """*text* with its line ends read as spaces, or as nothing between Chinese or Japanese characters."""
+    return _SOFT_BREAK.sub("", text).replace("\n", " ")
+
+
+def raised(text: str) -> str:
+    """*text* in superscript characters, as far as there are any: `2` becomes `²`."""
+    return text.translate(_RAISED)
+
+
+def lowered(text: str) -> str:
+    """*text* in subscript characters, as far as there are any: `2` becomes `₂`."""
+    return text.translate(_LOWERED)
 
 
 def split_math(text: str, plain: Callable[[str], str], math: Callable[[str], str]) -> str:
@@ -53,9 +71,7 @@ def markdown_cell(text: str, *, escape_dollars: bool = True) -> str:
         return text
     return split_math(
         text,
-        lambda plain: (
-            _escaped(plain, escape_dollars=escape_dollars).replace("|", "\\|").replace("\n", "<br>")
-        ),
+        lambda plain: _escaped(plain, escape_dollars=escape_dollars).replace("|", "\\|").replace("\n", "<br>"),
         # A pipe ends the field even inside mathematics.
         lambda latex: _inline_math(latex.replace("\\|", "\\Vert ").replace("|", "\\vert ")),
     )
@@ -76,3 +92,27 @@ def _escaped(text: str, *, escape_dollars: bool) -> str:
 def _escaped_line_start(found: re.Match[str]) -> str:
     # Of a list's number the dot or bracket after it is escaped, as a digit cannot be.
     return f"{found[0]}\\" if found[0].isdigit() else f"\\{found[0]}"
+
+
+_DANGEROUS = re.compile(
+    r"""\\\\|\\@*(?P<name>
+        input|include|includeonly|InputIfFileExists|verbatiminput|lstinputlisting|includepdf|import|subimport
+      | subfile|bibliography|includegraphics|openin|openout|closein|closeout|read|readline|write|immediate
+      | special|directlua|latelua|luaexec|ShellEscape|usepackage|RequirePackage|documentclass|LoadClass
+      | catcode|lccode|uccode|mathcode|active|def|edef|gdef|xdef|let|futurelet|global|csname|endcsname
+      | newcommand|renewcommand|providecommand|DeclareRobustCommand|newenvironment|renewenvironment
+      | expandafter|noexpand|scantokens|meaning|jobname|everypar|everymath|everydisplay|everyjob|aftergroup
+      | loop|repeat|newread|newwrite|makeatletter|makeatother|batchmode|scrollmode|errorstopmode
+      | require|href|url|class|cssId|style|html[A-Za-z]*|data|unicode|Link|begingroup
+    )(?![A-Za-z])""",
+    re.VERBOSE,
+)
+"""Commands that read, write or run something, change the language itself, or make a browser do so."""
+
+
+def harmless_latex(latex: str) -> str:
+    """*latex* in which commands that could read, write, run or redefine anything have lost their backslash."""
+    # Two carets and a code are TeX's other way to write a backslash.
+    while "^^" in latex:
+        latex = latex.replace("^^", "^ ^")
+    return _DANGEROUS.sub(lambda found: found["name"] or found[0], latex)
