@@ -37,6 +37,7 @@ FAILURES_KEPT_S: Final = 7 * 24 * 3600.0
 _REMEMBERED_ERRORS: Final = {error.__name__: error for error in (ContentRefusedError, RequestRejectedError)}
 _APPLICATION_ID: Final = 0x514F4352
 """Written into the SQLite file, so that no other program's file is taken for a cache."""
+_MAGIC: Final = b"SQLite format 3\0"
 _LOCK_WAIT_S: Final = 30.0
 
 
@@ -250,6 +251,9 @@ _COUNT: Final = "SELECT count(*) FROM completions_1"
 
 
 def _connect(path: Path) -> sqlite3.Connection:
+    # SQLite takes a short file of anything for an empty database, and would write over it.
+    if not _begins_like_a_database(path):
+        raise sqlite3.DatabaseError("it does not begin like a database")
     connection = sqlite3.connect(path, timeout=_LOCK_WAIT_S, isolation_level=None, check_same_thread=False)
     try:
         _prepare(connection, path)
@@ -270,7 +274,17 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute(_CREATE)
 
 
+def _begins_like_a_database(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_MAGIC)) in {b"", _MAGIC}
+    except FileNotFoundError:
+        return True
+
+
 def _is_sound(path: Path) -> bool:
+    if not _begins_like_a_database(path):
+        return False
     try:
         with closing(sqlite3.connect(path, timeout=_LOCK_WAIT_S)) as connection:
             return bool(connection.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok")
