@@ -10,10 +10,12 @@ from PIL import Image, ImageChops, ImageCms
 PLAIN_MODES = frozenset({"1", "L", "P", "RGB", "RGBX"})
 """Modes that hold an opaque picture of 8 bits or fewer; P only without transparency."""
 
-_GREY_TOLERANCE = 8
+_GREY_TOLERANCE = 12
 """How far channels may lie apart on a page that counts as grey, of 255; JPEG noise stays below."""
-_REDUCE = 4
-"""Greyness is judged on a picture this many times smaller."""
+_SAMPLE_EVERY = 3
+"""Greyness and levels are judged on every third pixel of every third row: nothing that can be read is smaller."""
+_FEW_LEVELS = 16
+"""Up to so many levels of grey, PNG is smaller than JPEG and sharper."""
 
 
 def plain(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
@@ -37,14 +39,25 @@ def without_colour(image: Image.Image) -> Image.Image:
     """The same picture in grey when nothing on it has a colour."""
     if image.mode not in {"RGB", "RGBX"}:
         return image
-    width, height = image.size
-    factor = max(1, min(_REDUCE, width, height))
-    red, green, blue = image.reduce(factor).split()[:3]
+    red, green, blue = _sampled(image).split()[:3]
     for other in (red, blue):
         highest = ImageChops.difference(green, other).getextrema()[1]
         if isinstance(highest, tuple) or highest > _GREY_TOLERANCE:
             return image
-    return image.convert("L")
+    # On grey, any channel is the grey; green carries most of it.
+    return image.getchannel(1)
+
+
+def has_few_levels(image: Image.Image) -> bool:
+    """Whether a grey picture has so few shades that PNG suits it better than JPEG."""
+    # Counting all pixels takes as long as encoding them, so a sample speaks first.
+    return all(sum(count > 0 for count in counted.histogram()) <= _FEW_LEVELS for counted in (_sampled(image), image))
+
+
+def _sampled(image: Image.Image) -> Image.Image:
+    width, height = image.size
+    small = (-(-width // _SAMPLE_EVERY), -(-height // _SAMPLE_EVERY))
+    return image.resize(small, Image.Resampling.NEAREST)
 
 
 def _has_alpha(image: Image.Image) -> bool:

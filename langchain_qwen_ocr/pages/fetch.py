@@ -1,8 +1,8 @@
 """The one place where a file is fetched from an address that somebody else may have chosen.
 
 An address is checked by its words first. Then its host is resolved, every address it resolves to must be public, and
-the connection goes to one of those addresses and no other, so that a second answer of the resolver changes nothing.
-Each redirect is checked in the same way. Proxies of the environment are not used, since they would resolve for themselves.
+the connection goes to one of those and no other, so that a second answer of the resolver changes nothing. Each redirect
+is checked in the same way. Proxies of the environment are not used, since they would resolve for themselves.
 """
 
 from __future__ import annotations
@@ -213,6 +213,7 @@ _WORD_RULES: tuple[tuple[Callable[[httpx2.URL], bool], str], ...] = (
     (lambda url: url.scheme != "https", "only https addresses are. Download it and give the file."),
     (lambda url: bool(url.userinfo), "it holds a user name or password. Download it and give the file."),
     (lambda url: not url.host, "it has no host."),
+    (lambda url: url.port is not None and not 0 < url.port < 1 << 16, "it has no such port."),
     (_is_number, "its host is a number. Use the host's name."),
     (_is_local, "its host is on a local network. Download it and give the file."),
 )

@@ -106,7 +106,8 @@ def _pdfium(where: str, *, source: str, page_index: int | None = None) -> Iterat
             yield
     except SourceError:
         raise
-    except (pypdfium2.PdfiumError, OSError, ValueError, MemoryError, UnicodeError, ctypes.ArgumentError) as error:
+    except Exception as error:
+        # pypdfium2 raises its own error, assertions and ctypes' errors, as the damage has it.
         raise SourceError(
             f"{where} cannot be drawn ({error}). It is damaged: repair the PDF by printing it to a new one.",
             source=source,
@@ -144,11 +145,15 @@ class PdfFile:
         if self._content.data is not None:
             return _MASKED.search(self._content.data) is not None
         assert self._content.path is not None
-        with (
-            self._content.path.open("rb") as file,
-            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view,
-        ):
-            return _MASKED.search(view) is not None
+        try:
+            with (
+                self._content.path.open("rb") as file,
+                mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view,
+            ):
+                return _MASKED.search(view) is not None
+        except (OSError, ValueError):
+            # Moved away while it is open, or on a system without such maps: drawing is right in any case.
+            return True
 
 
 _MASKED = re.compile(rb"/Decode\s*\[\s*1|/OC\s+\d+\s+\d+\s+R|/Mask\s*\[")

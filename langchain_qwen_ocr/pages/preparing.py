@@ -10,7 +10,7 @@ from PIL import Image
 
 from langchain_qwen_ocr.errors import SourceError
 from langchain_qwen_ocr.geometry import MAX_ASPECT_RATIO, Affine, Size, smart_resize
-from langchain_qwen_ocr.pages.colours import without_colour
+from langchain_qwen_ocr.pages.colours import has_few_levels, without_colour
 from langchain_qwen_ocr.pages.page import (
     MIN_SIDE_PX,
     Drawing,
@@ -22,8 +22,6 @@ from langchain_qwen_ocr.pages.page import (
     data_url_chars,
 )
 
-_FEW_LEVELS = 16
-"""Up to so many levels of grey, PNG is smaller than JPEG and sharper."""
 _WORTH_A_WARNING = 4
 """A page shrunk to less than a quarter of its pixels may have become too small to read."""
 _SQUEEZES = ((75, 1.0), (60, 1.0), (60, 0.7), (50, 0.5), (40, 0.35))
@@ -168,9 +166,7 @@ def _scaled(image: Image.Image, scale: float) -> Image.Image:
 def _cheapest_format(image: Image.Image) -> ImageFormat:
     if image.mode in {"1", "P"}:
         return "png"
-    if image.mode == "L" and sum(count > 0 for count in image.histogram()) <= _FEW_LEVELS:
-        return "png"
-    return "jpeg"
+    return "png" if image.mode == "L" and has_few_levels(image) else "jpeg"
 
 
 @dataclass(frozen=True, slots=True)

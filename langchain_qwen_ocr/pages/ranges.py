@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from langchain_qwen_ocr.errors import OptionError, SourceError
 
-_PART = re.compile(r"(?P<first>\d{1,9})?\s*(?P<dash>-)?\s*(?P<last>\d{1,9})?", re.ASCII)
+_PART = re.compile(r"(?P<only>\d{1,9})|(?P<first>\d{1,9})?\s*-\s*(?P<last>\d{1,9})?", re.ASCII)
 _DASHES = str.maketrans("–—‐，、；", "---,,,")
 """What word processors and other keyboards make of dashes and commas."""
 
@@ -71,15 +71,11 @@ def parse_page_ranges(text: str | None) -> PageRanges:
 
 def _part(part: str, text: str) -> tuple[int, int | None]:
     match = _PART.fullmatch(part)
-    if match is None or not part or part == "-":
+    if match is None or part == "-":
         raise OptionError(f'pages={text!r}: {part!r} names no pages. Write it like "1-3,7,10-", counted from 1.')
-    first = int(match["first"] or 1)
-    if match["dash"] is None:
-        # A part without a dash is one number, which the pattern may have split between its two groups.
-        first = int(part)
-        last: int | None = first
-    else:
-        last = int(match["last"]) if match["last"] else None
+    first = int(match["only"] or match["first"] or 1)
+    end = match["only"] or match["last"]
+    last = int(end) if end else None
     if first < 1 or last == 0:
         raise OptionError(f"pages={text!r}: {part!r} starts at 0; pages are counted from 1.")
     if last is not None and last < first:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast, runtime_checkable
 
@@ -38,7 +38,7 @@ def open_pages(
     limits: SourceLimits | None = None,
     name: str | None = None,
     fetch: Fetch | None = None,
-) -> Iterator[Page]:
+) -> Generator[Page, None, None]:
     """The pages of *source*, in page order, none decoded before it is drawn.
 
     What the source is, its first bytes decide: JPEG, PNG, WebP, BMP, GIF, TIFF, HEIC, AVIF, PDF, or a NumPy array. The
@@ -71,7 +71,7 @@ def _pages(
     limits: SourceLimits,
     name: str | None,
     fetch: Fetch | None,
-) -> Iterator[Page]:
+) -> Generator[Page, None, None]:
     """The same, as a generator, so that nothing is opened before the first page is asked for."""
     in_memory = _decoded_pages(source, ranges, limits, name)
     if in_memory is not None:
