@@ -32,7 +32,7 @@ from langchain_qwen_ocr.pages.limits import SourceLimits
 from langchain_qwen_ocr.pages.page import Drawing, ImageOptions, Page, StoredPicture
 from langchain_qwen_ocr.pages.pictures import check_page_count, is_whole_jpeg
 from langchain_qwen_ocr.pages.ranges import PageRanges
-from langchain_qwen_ocr.pages.text_layer import TextLayer, read_text_layer
+from langchain_qwen_ocr.pages.text_layer import TextLayer, collect_text, judge
 
 POINTS_PER_INCH = 72
 
@@ -43,6 +43,8 @@ _MOST_OBJECTS = 2_000
 _PDF_PICTURE_FACTOR = 4
 """How many times the pixel limit a picture inside a PDF may declare: PDFium decodes by the line."""
 _MAX_DPI = 1200.0
+_SMALL_SIDE_PX = 1500.0
+"""A page is drawn at one pixel a point, and no larger than this, to see whether its text is there."""
 
 
 class _Library:
@@ -218,7 +220,13 @@ class PdfPage(Page):
     def inspect_text_layer(self) -> TextLayer | None:
         """The text embedded in the page, with what speaks against trusting it."""
         with self._loaded() as page:
-            return read_text_layer(page)
+            text = collect_text(page)
+            if not text.glyphs:
+                return None
+            shrink = min(1.0, _SMALL_SIDE_PX / max(text.size_pt))
+            width_px, height_px = (max(1, round(side * shrink)) for side in text.size_pt)
+            pixels = _render(page, Size(width_px, height_px))
+        return judge(text, pixels.image())
 
     @contextlib.contextmanager
     def _loaded(self) -> Iterator[Any]:
