@@ -1,9 +1,9 @@
 """How often, how fast and at what price an endpoint is called: an endpoint in, an endpoint out.
 
-The order from outside to inside is cache, retries, limits, so that a hit costs nothing, every repetition passes the
-limits anew, and the limits learn of each call that was throttled:
+The order from outside to inside is cache, budget, retries, limits, so that a hit costs nothing, every repetition
+passes the limits anew, and the limits learn of each call that was throttled:
 
-    CachedEndpoint(RetryingEndpoint(LimitedEndpoint(endpoint)), store)
+    CachedEndpoint(BudgetedEndpoint(RetryingEndpoint(LimitedEndpoint(endpoint)), budget), store)
 
 Each wrapper serves any number of threads and event loops at once. What is decided (how long to wait, whether to go
 on) is decided in pure functions; waiting goes through a `Clock`.
@@ -21,6 +21,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Final, Protocol, TypeVar, cast, runtime_checkable
 
 from langchain_qwen_ocr.cache import (
@@ -33,11 +34,11 @@ from langchain_qwen_ocr.cache import (
     write_failure,
 )
 from langchain_qwen_ocr.endpoints.endpoint import Endpoint
-from langchain_qwen_ocr.errors import EndpointError, OptionError, RateLimitError
+from langchain_qwen_ocr.errors import BudgetError, EndpointError, OptionError, RateLimitError
 from langchain_qwen_ocr.exchange import Completion, OCRRequest, Outcome, interpret
 from langchain_qwen_ocr.models import RateLimit, find_model
 from langchain_qwen_ocr.tasks.results import Result
-from langchain_qwen_ocr.usage import image_tokens
+from langchain_qwen_ocr.usage import cost_of, image_tokens, price_of
 
 _T = TypeVar("_T")
 
@@ -53,8 +54,10 @@ def with_policies(
     rate_limit: RateLimit | None = None,
     rate_limiter: object = None,
     cache: object = None,
+    budget: Budget | None = None,
+    region: str = "beijing",
 ) -> Endpoint:
-    """*endpoint* within its limits, repeated where that helps, its answers remembered.
+    """*endpoint* within its limits and budget, repeated where that helps, its answers remembered.
 
     Args:
         endpoint: What answers.
@@ -63,6 +66,8 @@ def with_policies(
         rate_limit: How fast the account may call; None for as fast as it goes.
         rate_limiter: Anything with `acquire` and `aacquire`, in place of the built-in limiter.
         cache: A path, a store with `mget` and `mset`, or a `CompletionStore`; None for no cache.
+        budget: Caps on pages, tokens and money; what the cache knows is free.
+        region: Where calls are paid.
 
     Raises:
         OptionError: An argument cannot work.
@@ -70,6 +75,8 @@ def with_policies(
     limiter = rate_limiter if rate_limiter is not None else rate_limit and AdaptiveLimiter(rate_limit)
     wrapped: Endpoint = LimitedEndpoint(endpoint, limiter=limiter, max_concurrency=max_concurrency)
     wrapped = RetryingEndpoint(wrapped, RetryPolicy(max_retries=max_retries))
+    if budget is not None:
+        wrapped = BudgetedEndpoint(wrapped, budget, region=region)
     return wrapped if cache is None else CachedEndpoint(wrapped, open_store(cache))
 
 
@@ -575,6 +582,125 @@ def _expected_tokens(request: OCRRequest[Result]) -> int:
     profile = find_model(request.model)
     pictures = (image_tokens(image.size_px, profile, request.budget) for image in request.images)
     return sum(pictures) + _EXPECTED_TEXT_TOKENS
+
+
+# Budgets
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """Caps on what may be spent; None for no cap.
+
+    Raises:
+        OptionError: A cap is below 0.
+    """
+
+    max_pages: int | None = None
+    """How many pages may be sent."""
+    max_tokens: int | None = None
+    """How many tokens, prompt and completion together, may be used."""
+    max_cost: Decimal | None = None
+    """How much may be paid, in the currency of the model and region."""
+
+    def __post_init__(self) -> None:
+        """Refuse caps below 0."""
+        for cap in dataclasses.fields(self):
+            value = getattr(self, cap.name)
+            if value is not None and not value >= 0:
+                raise OptionError(f"{cap.name} is at least 0, not {value!r}.")
+
+
+class BudgetedEndpoint(_Wrapper):
+    """Sends nothing more once a cap would be passed; what is under way is finished.
+
+    Before a call its pictures and prompt are set aside at their expected price, so that many calls at once do not
+    pass a cap together; afterwards what was really used counts. A long answer may pass a cap once.
+
+    Args:
+        endpoint: What is called.
+        budget: The caps.
+        region: Where calls are paid.
+    """
+
+    def __init__(self, endpoint: Endpoint, budget: Budget, *, region: str = "beijing") -> None:
+        super().__init__(endpoint)
+        self._budget = budget
+        self._region = region
+        self._lock = threading.Lock()
+        self._spent = _Tally()
+
+    def complete(self, request: OCRRequest[Result]) -> Completion:
+        """The answer to one request.
+
+        Raises:
+            BudgetError: A cap would be passed; nothing was sent.
+            EndpointError: No answer came.
+            OptionError: There is a cap on money, and no price for the model.
+        """
+        with self._set_aside(request) as record:
+            return record(self._endpoint.complete(request))
+
+    async def acomplete(self, request: OCRRequest[Result]) -> Completion:
+        """The same without blocking the running event loop."""
+        with self._set_aside(request) as record:
+            return record(await self._endpoint.acomplete(request))
+
+    @contextmanager
+    def _set_aside(self, request: OCRRequest[Result]) -> Iterator[Callable[[Completion], Completion]]:
+        expected, used = self._expected(request), _Tally()
+        with self._lock:
+            passed = (self._spent + expected).first_passed(self._budget)
+            if passed is not None:
+                raise BudgetError(
+                    f"{request.page}: not sent, since {passed} would be passed. Raise it and read what is missing."
+                )
+            self._spent += expected
+
+        def record(completion: Completion) -> Completion:
+            nonlocal used
+            usage = completion.usage
+            used = _Tally(len(request.images), usage.total_tokens, usage.cost or Decimal(0))
+            return completion
+
+        try:
+            yield record
+        finally:
+            with self._lock:
+                self._spent += used - expected
+
+    def _expected(self, request: OCRRequest[Result]) -> _Tally:
+        tokens = _expected_tokens(request)
+        price = price_of(request.model, self._region)
+        if price is None and self._budget.max_cost is not None:
+            raise OptionError(
+                f"No price of {request.model} in region {self._region!r} is known: cap tokens instead of money."
+            )
+        cost = Decimal(0) if price is None else cost_of(tokens, 0, price)
+        return _Tally(len(request.images), tokens, cost)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tally:
+    """What was spent, or is expected to be."""
+
+    pages: int = 0
+    tokens: int = 0
+    cost: Decimal = Decimal(0)
+
+    def __add__(self, other: _Tally) -> _Tally:
+        return _Tally(self.pages + other.pages, self.tokens + other.tokens, self.cost + other.cost)
+
+    def __sub__(self, other: _Tally) -> _Tally:
+        return _Tally(self.pages - other.pages, self.tokens - other.tokens, self.cost - other.cost)
+
+    def first_passed(self, budget: Budget) -> str | None:
+        """The cap that this is beyond, by its name and value."""
+        spent = {"max_pages": self.pages, "max_tokens": self.tokens, "max_cost": self.cost}
+        for name, amount in spent.items():
+            cap = getattr(budget, name)
+            if cap is not None and amount > cap:
+                return f"{name}={cap}"
+        return None
 
 
 # Cache

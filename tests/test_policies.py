@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from typing import Any
 
 import httpx2
@@ -17,6 +18,7 @@ from langchain_qwen_ocr.cache import SQLiteStore, fingerprint
 from langchain_qwen_ocr.endpoints.endpoint import Endpoint
 from langchain_qwen_ocr.errors import (
     AuthenticationError,
+    BudgetError,
     ContentRefusedError,
     EndpointError,
     OptionError,
@@ -28,6 +30,8 @@ from langchain_qwen_ocr.exchange import Completion
 from langchain_qwen_ocr.models import RateLimit
 from langchain_qwen_ocr.policies import (
     AdaptiveLimiter,
+    Budget,
+    BudgetedEndpoint,
     CachedEndpoint,
     LimitedEndpoint,
     RetryingEndpoint,
@@ -498,6 +502,107 @@ def test_closing_ends_the_wait_for_a_turn():
     assert isinstance(failed, EndpointError)
     assert "not sent" in str(failed)
     assert transport.calls == 1
+
+
+# Budgets
+
+
+def budgeted(script: Any, **caps: Any) -> tuple[BudgetedEndpoint, ScriptedTransport]:
+    transport = ScriptedTransport(script)
+    return BudgetedEndpoint(endpoint(transport), Budget(**caps)), transport
+
+
+def sent_until_stopped(one: Endpoint, pages: int = 10) -> int:
+    for n in range(1, pages + 1):
+        try:
+            one.complete(request(max_tokens=n))
+        except BudgetError:
+            return n - 1
+    return pages
+
+
+# 640×320 is expected to cost 202 tokens, and 256 for the prompt and a short answer.
+BILL = completion_body("Hello", image_tokens=202, text_tokens=24, completion_tokens=774)
+
+
+@pytest.mark.parametrize(
+    ("caps", "sent"),
+    [
+        ({}, 10),
+        ({"max_pages": 3}, 3),
+        ({"max_pages": 0}, 0),
+        # Each call uses 1,000 tokens, and 458 must be left before one is sent.
+        ({"max_tokens": 2458}, 3),
+        ({"max_tokens": 2457}, 2),
+        # Each costs (226·0.3 + 774·0.5) / 1,000,000 yuan.
+        ({"max_cost": Decimal("0.001")}, 2),
+    ],
+    ids=["no cap", "pages", "nothing", "tokens", "one token less", "money"],
+)
+def test_a_cap_stops_before_it_is_passed(caps, sent):
+    """What would pass a cap is not sent."""
+    one, transport = budgeted(BILL, **caps)
+
+    assert sent_until_stopped(one) == sent
+    assert transport.calls == sent
+
+
+async def test_a_cap_says_what_was_not_read():
+    """The error names the page that was not sent, and the cap, sync and async."""
+    one, _ = budgeted(BILL, max_pages=0)
+    with pytest.raises(BudgetError, match=r"^Page 3 of scan\.pdf: not sent, since max_pages=0 would be passed"):
+        one.complete(request())
+    with pytest.raises(BudgetError, match=r"^Page 3 of scan\.pdf: not sent"):
+        await one.acomplete(request())
+
+
+def test_failures_are_given_back():
+    """A call that failed counts for nothing."""
+    one, _ = budgeted([server_error(), refused(), "Hello"], max_pages=1)
+    for kind in (ServiceUnavailableError, ContentRefusedError):
+        with pytest.raises(kind):
+            one.complete(request())
+
+    assert one.complete(request()).answer == "Hello"
+
+
+async def test_many_calls_at_once_do_not_pass_a_cap_together():
+    """Calls that are under way count at what they are expected to cost."""
+    one, transport = budgeted(BILL, max_tokens=1500)
+    outcomes = await asyncio.gather(
+        *(one.acomplete(request(max_tokens=n)) for n in range(1, 9)), return_exceptions=True
+    )
+
+    assert transport.calls == 3
+    assert sum(isinstance(outcome, BudgetError) for outcome in outcomes) == 5
+
+
+def test_money_needs_a_price():
+    """A cap on money for a model without a price is refused before anything is sent."""
+    one, transport = budgeted(BILL, max_cost=Decimal(1))
+    with pytest.raises(OptionError, match="cap tokens"):
+        one.complete(request(model="my-own-model"))
+
+    assert transport.calls == 0
+
+
+@pytest.mark.parametrize("name", ["max_pages", "max_tokens", "max_cost"])
+def test_a_cap_below_zero(name):
+    """A cap below 0 is refused by its name."""
+    caps: Any = {name: -1}
+    with pytest.raises(OptionError, match=name):
+        Budget(**caps)
+
+
+def test_hits_need_no_budget():
+    """What the cache knows is free, also when nothing may be sent any more."""
+    transport = ScriptedTransport("Hello")
+    one = with_policies(endpoint(transport), cache=Memory(), budget=Budget(max_pages=1))
+    one.complete(request())
+
+    assert one.complete(request()).usage.cached == 1
+    with pytest.raises(BudgetError):
+        one.complete(request(max_tokens=1))
 
 
 # Cache

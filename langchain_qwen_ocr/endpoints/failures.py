@@ -293,7 +293,9 @@ def _plain(text: str) -> str:
 
 
 def _sentence(words: str) -> str:
-    return words if words.endswith((".", "!", "?", "…", "。")) else words + "."
+    # A full stop behind an address would become part of it.
+    ends = words.endswith((".", "!", "?", "…", "。")) or "://" in words.rpartition(" ")[2]
+    return words if ends else words + "."
 
 
 def without_keys(text: str) -> str:
