@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, Self, TypeAlias, TypeGuard, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, Self, TypeAlias, TypeGuard, TypeVar, cast, get_args, overload
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -35,7 +35,7 @@ from langchain_qwen_ocr.pages import Page, SourceLimits, open_pages
 from langchain_qwen_ocr.pages.page import ImageFormat, ImageOptions
 from langchain_qwen_ocr.policies import with_policies
 from langchain_qwen_ocr.tasks import TextRecognition
-from langchain_qwen_ocr.tasks.results import Result
+from langchain_qwen_ocr.tasks.results import Result, Text
 from langchain_qwen_ocr.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -226,15 +226,36 @@ class QwenOCR:
             asks_again=self._asks_again,
         )
 
+    @overload
     def read(
         self,
         source: Source | Iterable[Source],
-        task: Task[R] = _TEXT,
         *,
         pages: str | None = None,
         together: bool = False,
         password: str | None = None,
-    ) -> Iterator[Reading[R]]:
+    ) -> Iterator[Reading[Text]]: ...
+
+    @overload
+    def read(
+        self,
+        source: Source | Iterable[Source],
+        task: Task[R],
+        *,
+        pages: str | None = None,
+        together: bool = False,
+        password: str | None = None,
+    ) -> Iterator[Reading[R]]: ...
+
+    def read(
+        self,
+        source: Source | Iterable[Source],
+        task: Task[Any] = _TEXT,
+        *,
+        pages: str | None = None,
+        together: bool = False,
+        password: str | None = None,
+    ) -> Iterator[Reading[Any]]:
         """The readings of a source's pages, lazily and in page order.
 
         Args:
@@ -267,15 +288,36 @@ class QwenOCR:
                 for future in window:
                     future.cancel()
 
-    async def aread(
+    @overload
+    def aread(
         self,
         source: Source | Iterable[Source],
-        task: Task[R] = _TEXT,
         *,
         pages: str | None = None,
         together: bool = False,
         password: str | None = None,
-    ) -> AsyncIterator[Reading[R]]:
+    ) -> AsyncIterator[Reading[Text]]: ...
+
+    @overload
+    def aread(
+        self,
+        source: Source | Iterable[Source],
+        task: Task[R],
+        *,
+        pages: str | None = None,
+        together: bool = False,
+        password: str | None = None,
+    ) -> AsyncIterator[Reading[R]]: ...
+
+    async def aread(
+        self,
+        source: Source | Iterable[Source],
+        task: Task[Any] = _TEXT,
+        *,
+        pages: str | None = None,
+        together: bool = False,
+        password: str | None = None,
+    ) -> AsyncIterator[Reading[Any]]:
         """The same as `read`, on the running event loop; rendering and encoding happen in threads."""
         opening = partial(open_pages, pages=pages, password=password, limits=self._limits)
         jobs = _jobs(source, task, opening, together=together)
