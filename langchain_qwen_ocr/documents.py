@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import singledispatch
+from itertools import zip_longest
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
@@ -257,7 +258,10 @@ def _elements(result: Result, reading: Reading[Result], tables: TableForm) -> tu
 
 @_elements.register
 def _(result: Tables, reading: Reading[Result], tables: TableForm) -> tuple[_Element, ...]:  # noqa: ARG001
-    return tuple(_Element("table", _table_text(table, tables), table=table) for table in result.tables)
+    around = (_Element("text", text) for text in result.text_around or ("",) * (len(result.tables) + 1))
+    inside = (_Element("table", _table_text(table, tables), table=table) for table in result.tables)
+    in_turn = (element for pair in zip_longest(around, inside) for element in pair if element is not None)
+    return tuple(element for element in in_turn if element.text)
 
 
 @_elements.register

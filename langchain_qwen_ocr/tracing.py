@@ -19,6 +19,7 @@ from langchain_qwen_ocr.endpoints.endpoint import Endpoint
 from langchain_qwen_ocr.engine import QwenOCR
 from langchain_qwen_ocr.exchange import Completion, OCRRequest
 from langchain_qwen_ocr.pages.page import PreparedImage
+from langchain_qwen_ocr.policies import LimitedEndpoint
 from langchain_qwen_ocr.tasks.results import Result
 from langchain_qwen_ocr.usage import Usage
 
@@ -32,12 +33,17 @@ _LOCAL_METADATA = {"ls_provider": "qwen-ocr", "ls_model_type": "chat"}
 def traced(ocr: QwenOCR, config: RunnableConfig | None = None) -> QwenOCR:
     """A view of *ocr* whose calls are seen by the callbacks of *config* and of the present context.
 
-    `max_concurrency` of the configuration narrows how many pages it works on at a time.
+    `max_concurrency` of the configuration narrows how many calls are in flight at a time.
     """
     merged = ensure_config(config)
-    return ocr.with_endpoint(
-        lambda endpoint: TracedEndpoint(endpoint, merged), max_concurrency=merged.get("max_concurrency")
-    )
+    limit = merged.get("max_concurrency")
+
+    def wrap(endpoint: Endpoint) -> Endpoint:
+        # The limit stands around the trace, so that a run begins when its turn has come.
+        watched = TracedEndpoint(endpoint, merged)
+        return watched if limit is None else LimitedEndpoint(watched, max_concurrency=limit)
+
+    return ocr.with_endpoint(wrap, max_concurrency=limit)
 
 
 class TracedEndpoint:

@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from langchain_qwen_ocr.errors import ForbiddenSourceError, OptionError, SourceError
+from langchain_qwen_ocr.loaders.sources import SUFFIXES
 from langchain_qwen_ocr.pages.fetch import check_url_words
 
 ANY_HOST = "*"
@@ -143,7 +144,7 @@ class Access:
         names = sorted(
             entry.relative_to(self.root).as_posix() + ("/" if entry.is_dir() else "")
             for entry in itertools.islice(folder.iterdir(), 1_000)
-            if not entry.name.startswith(".")
+            if not entry.name.startswith(".") and (entry.is_dir() or entry.suffix.lower() in SUFFIXES)
         )
         more = f" and {len(names) - _LISTED_FILES} more" if len(names) > _LISTED_FILES else ""
         there = ", ".join(names[:_LISTED_FILES]) or "nothing"
