@@ -18,6 +18,7 @@ from langchain_qwen_ocr.tasks.document import (
     Block,
     Heading,
     ListBlock,
+    ListItem,
     Paragraph,
     TableBlock,
 )
@@ -45,6 +46,8 @@ _BULLET = re.compile(r"(?:[\u2022\u25cf\u25cb\u25aa\u25a0\u25e6\u2023\u2219]\s*|
 _NUMBER = re.compile(
     r"(?:(\d{1,3})[.)\u3001\uff0e\uff09](?!\d)|[(\uff08](\d{1,3})[)\uff09]|([\u2460-\u2473])|([a-z])\))\s*(?=\S)"
 )
+_FIRST = frozenset({1, ord("a"), ord("\u2460")})
+"""What the first mark of a list counts."""
 _SECTION = re.compile(r"(\d{1,2}(?:\.\d{1,2})*)\.?\s+(?=[^\W\d])")
 _CHAPTER = re.compile(
     r"\u7b2c[\u4e00\u4e8c\u4e09\u56db\u4e94\u516d\u4e03\u516b\u4e5d\u5341\u767e\d]+[\u7ae0\u8282\u90e8\u6761]|"
@@ -388,7 +391,12 @@ def _list(page: _Page, items: Sequence[tuple[re.Match[str], Sequence[_Row]]]) ->
     if ordered and len(items) == 1:
         yield from _paragraph(page, items[0][1])
         return
-    texts = (_joined([rows[0].text[mark.end() :], *(row.text for row in rows[1:])]) for mark, rows in items)
+    texts = [_joined([rows[0].text[mark.end() :], *(row.text for row in rows[1:])]) for mark, rows in items]
+    if ordered and _count(items[0][0]) not in _FIRST:
+        # A list that began on the page before keeps its numbers: a numbered one would count from 1 again.
+        terms = [mark[0].strip() for mark, _ in items]
+        yield ListBlock(tuple(ListItem(text, term=term) for text, term in zip(texts, terms, strict=True)))
+        return
     yield ListBlock.of(texts, ordered=ordered)
 
 

@@ -7,7 +7,7 @@ import textwrap
 import pytest
 
 from langchain_qwen_ocr.geometry import Point, Quad, Size
-from langchain_qwen_ocr.tasks.document import Block, Heading, ListBlock, Paragraph, TableBlock
+from langchain_qwen_ocr.tasks.document import Block, Heading, ListBlock, ListItem, Paragraph, TableBlock
 from langchain_qwen_ocr.tasks.layout import Layout, LayoutLine, Ruling
 from langchain_qwen_ocr.tasks.layout_document import find_blocks
 from langchain_qwen_ocr.tasks.layout_tables import find_tables
@@ -198,6 +198,12 @@ def test_numbered_lists(marks):
     for mark, item in zip(marks, ("Subject of the lease", CHAIN, "Use"), strict=True):
         sheet.paragraph(f"{mark} {item}", rest=40)
     assert blocks(sheet) == (ListBlock.of(["Subject of the lease", CHAIN, "Use"], ordered=True),)
+
+
+def test_a_list_from_the_page_before_keeps_its_numbers():
+    """A list that does not begin at 1 is not numbered anew."""
+    sheet = Sheet().paragraph(f"5. {CHAIN}", rest=40).line("6. Use")
+    assert blocks(sheet) == (ListBlock((ListItem(CHAIN, term="5."), ListItem("Use", term="6."))),)
 
 
 def test_numbers_that_do_not_count_up_are_no_list():
