@@ -10,6 +10,7 @@ import asyncio
 import base64
 import importlib
 import json
+import math
 import sys
 import threading
 import weakref
@@ -50,7 +51,7 @@ LOCAL_NOTES: Final = "qwen_ocr_local"
 CONNECT_TIMEOUT_S: Final = 15.0
 """The longest wait for a connection; waiting for an answer has a limit of its own."""
 _CHAT_PATH: Final = "/chat/completions"
-_CLIENT_ERROR: Final = 400
+_SHORTEST_KEY_CHARS: Final = 12
 
 
 def request_body(request: OCRRequest[Result]) -> bytes:
@@ -263,8 +264,8 @@ class OpenAIChatEndpoint:
         self._api_key = _checked_key(api_key)
         self.region = find_region(region).name
         self.base_url = _checked_address(base_url or find_region(region).base_url)
-        if not timeout_s > 0:
-            raise OptionError(f"timeout_s is more than 0, not {timeout_s!r}.")
+        if not 0 < timeout_s < math.inf:
+            raise OptionError(f"timeout_s is a number of seconds above 0, not {timeout_s!r}.")
         self.timeout_s = timeout_s
         self._http_client = http_client
         self._http_async_client = http_async_client
@@ -409,7 +410,9 @@ class OpenAIChatEndpoint:
             return error.with_traceback(None)
 
     def _refusal(self, reply: httpx2.Response, context: CallContext) -> QwenOCRError:
-        text = reply.text.replace(self._api_key.get_secret_value(), "…")
+        key = self._api_key.get_secret_value()
+        # Servers without keys are given words such as "local" for one, which are no secret.
+        text = reply.text.replace(key, "…") if len(key) >= _SHORTEST_KEY_CHARS else reply.text
         return refusal_of(context, status=reply.status_code, text=text, headers=reply.headers)
 
     def _failure(self, error: Exception, request: OCRRequest[Result]) -> QwenOCRError:

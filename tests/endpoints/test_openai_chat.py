@@ -134,6 +134,7 @@ def test_where_it_is_sent(base_url, region, expected):
         {"region": "atlantis"},
         {"timeout_s": 0},
         {"timeout_s": float("nan")},
+        {"timeout_s": float("inf")},
     ],
 )
 def test_options_that_cannot_work(options):
@@ -430,6 +431,23 @@ def test_an_error_keeps_neither_the_key_nor_the_picture(step):
     assert KEY not in shown
     assert error.__cause__ is None
     assert error.__context__ is None
+
+
+def test_a_word_in_place_of_a_key_is_no_secret():
+    """What servers without keys are given for one does not blot out the words of an error."""
+    step = Reply(400, error_body("unsupported_task", "The local engine reads no fractions."))
+    with pytest.raises(UnsupportedTaskError, match="The local engine reads no fractions"):
+        endpoint(ScriptedTransport([step]), api_key="local").complete(request())
+
+
+@pytest.mark.parametrize("key", ["gateway-key-0123456789", "sk-or-v1-0123456789"])
+def test_keys_of_gateways_are_secrets_too(key):
+    """A key of another form than the service's is taken out as well."""
+    step = Reply(401, error_body("invalid_api_key", f"No such key: {key}"))
+    with pytest.raises(AuthenticationError) as caught:
+        endpoint(ScriptedTransport([step]), api_key=key).complete(request())
+
+    assert "0123456789" not in str(caught.value)
 
 
 @pytest.mark.parametrize("key", ["sk-abc\n", "  sk-abc  ", SecretStr("sk-abc")])
