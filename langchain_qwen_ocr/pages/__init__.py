@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from langchain_qwen_ocr.pages.ranges import parse_page_ranges
     from langchain_qwen_ocr.pages.sources import open_pages
     from langchain_qwen_ocr.pages.text_layer import TextLayer, TextLine
+    from langchain_qwen_ocr.pages.views import UprightPage, split_page
 
 __all__ = [
     "ImageFormat",
@@ -31,9 +32,11 @@ __all__ = [
     "SourceLimits",
     "TextLayer",
     "TextLine",
+    "UprightPage",
     "open_pages",
     "parse_page_ranges",
     "prepare",
+    "split_page",
 ]
 
 _HOME = {
@@ -45,9 +48,11 @@ _HOME = {
     "SourceLimits": "limits",
     "TextLayer": "text_layer",
     "TextLine": "text_layer",
+    "UprightPage": "views",
     "open_pages": "sources",
     "parse_page_ranges": "ranges",
     "prepare": "preparing",
+    "split_page": "views",
 }
 """The module each name lives in."""
 

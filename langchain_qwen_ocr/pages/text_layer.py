@@ -8,11 +8,12 @@ small and compared: every line must be seen where it says to be, and what is see
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from langchain_qwen_ocr.geometry import Affine, Bounds, Point, Quad, SizePt, union_bounds
+from langchain_qwen_ocr.geometry import Affine, Bounds, Point, Quad, SizePt, reading_order, union_bounds
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -44,7 +45,7 @@ class TextLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextLayer:
-    """The text embedded in a page, in the order of the file."""
+    """The text embedded in a page, in reading order."""
 
     lines: tuple[TextLine, ...]
     size_pt: SizePt
@@ -92,9 +93,14 @@ def judge(text: EmbeddedText, picture: Image.Image) -> TextLayer | None:
         picture: Of the whole upright page, of any size.
     """
     shown = [glyph for glyph in text.glyphs if glyph.bounds_pt is None or _is_on_page(glyph, text.size_pt)]
-    lines = tuple(_lines(shown))
-    if not lines:
+    found = list(_lines(shown))
+    if not found:
         return None
+    # The file's own order is PDFium's guess; on turned pages it runs from bottom to top. A page whose text lies on its
+    # side is ordered as it is read: with the head turned.
+    turns = statistics.mode(glyph.quarter_turns for glyph in shown if glyph.bounds_pt is not None)
+    head = Affine.rotation(-90 * turns)
+    lines = tuple(found[i] for i in reading_order([line.quad_pt.mapped(head) for line in found]))
     grey = picture.convert("L")
     to_px = Affine.scaling(grey.width / text.size_pt.width_pt, grey.height / text.size_pt.height_pt)
     doubts = (*_doubts_of_glyphs(shown), *_doubts_of_ink(lines, text, grey, to_px))
@@ -272,5 +278,6 @@ def _to_upright(box: tuple[float, float, float, float], rotation_deg: int) -> Af
 
 
 def _upright_bounds(box: tuple[float, float, float, float], upright: Affine) -> Bounds:
-    left, bottom, right, top = box
-    return Quad.of(left, bottom, right, top).mapped(upright).bounds
+    # Quarter turns keep a box upright, so two of its corners are enough; a page has thousands of boxes.
+    (x1, y1), (x2, y2) = upright(box[0], box[1]), upright(box[2], box[3])
+    return min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
