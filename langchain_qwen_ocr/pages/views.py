@@ -257,8 +257,6 @@ def _swing_by_chance(ink: Image.Image) -> float:
 
 def _swings(ink: Image.Image) -> dict[float, float]:
     """The swing after each small turn counter-clockwise, in degrees."""
-    from PIL import Image
-
     steps = round(_LARGEST_SKEW_DEG / _SKEW_STEP_DEG)
     angles_deg = [step * _SKEW_STEP_DEG for step in range(-steps, steps + 1)]
     return {angle: _swing(ink.rotate(angle)) for angle in angles_deg}
