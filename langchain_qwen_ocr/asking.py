@@ -10,22 +10,37 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from functools import reduce
 from types import MappingProxyType
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
-from langchain_qwen_ocr.errors import EndpointError, OptionError
+from langchain_qwen_ocr.errors import BudgetError, EndpointError, OptionError
 from langchain_qwen_ocr.exchange import Completion, OCRRequest, Outcome, Reading, build_request, interpret
-from langchain_qwen_ocr.geometry import CoordinateFrame, PixelBudget
+from langchain_qwen_ocr.geometry import (
+    POINTS_PER_INCH,
+    Affine,
+    CoordinateFrame,
+    PageMap,
+    PixelBudget,
+    Size,
+)
 from langchain_qwen_ocr.models import find_model
-from langchain_qwen_ocr.pages import Page, prepare
+from langchain_qwen_ocr.pages import Page, TextLayer, UprightPage, prepare, split_page
 from langchain_qwen_ocr.pages.page import ImageOptions, PreparedImage
+from langchain_qwen_ocr.tasks.layout import Layout, LayoutLine
 from langchain_qwen_ocr.tasks.results import Result
 from langchain_qwen_ocr.tasks.task import Task
 from langchain_qwen_ocr.usage import image_tokens
 
 R = TypeVar("R", bound=Result)
 
+TextLayerUse = Literal["ignore", "trust"]
+
+_COMPARED_CHARS = 3000
+"""How much of a page's embedded text and of its reading is compared."""
+_AGREES = 0.6
+"""The least likeness, 0…1, of two readings of one text."""
 _SMALLER = 0.6
 """How much of its area a picture is shown with when the first look at it ended in a loop."""
 
@@ -41,6 +56,12 @@ class Question(Generic[R]):
     max_tokens: int | None = None
     asks_again: bool = True
     """Whether a bad answer is asked for again."""
+    text_layer: TextLayerUse = "ignore"
+    """Whether embedded text that is what the eye sees stands for an answer."""
+    auto_orient: bool = False
+    """Whether pages are turned upright first."""
+    tiles: bool = False
+    """Whether pages too large or too long for one look are read in parts."""
 
     def request(self, pages: Sequence[Page]) -> OCRRequest[R]:
         """The request for one page, or for several together.
@@ -77,21 +98,73 @@ Conversation: TypeAlias = Generator[OCRRequest[Any], Completion, Reading[R]]
 
 def converse(pages: Sequence[Page], question: Question[R]) -> Conversation[R]:
     """Ask about a page, and again as `LADDER` says while the answer is bad; ends with the best reading."""
-    best = yield from _ask(pages, question)
-    if not question.asks_again or len(pages) > 1:
-        return best
+    if len(pages) > 1:
+        return (yield from _ask(pages, question))
+    page = pages[0]
+    layer = page.inspect_text_layer() if _wants_text_layer(question) else None
+    if layer is not None and not layer.doubts:
+        return read_text_layer(layer, page, question)
+    if question.auto_orient:
+        page = UprightPage(page)
+    best = (yield from _in_tiles(page, question)) or (yield from _ask((page,), question))
+    if layer is not None:
+        best = _compared(best, layer)
+    return (yield from _climb(page, question, best)) if question.asks_again else best
+
+
+def _climb(page: Page, question: Question[R], best: Reading[R]) -> Conversation[R]:
+    """Take the steps of the ladder until the reading is good."""
     for step in LADDER.get(best.outcome, ()):
         try:
-            again = yield from step(pages[0], question, best)
-        except EndpointError as error:
+            again = yield from step.take(page, question, best)
+        except (EndpointError, BudgetError) as error:
             # The first answer is worth more than the error: it stays, with the reason why there is no better one.
             return _with_warning(best, f"Asking again failed: {error}")
-        if again is None:
-            continue
-        best = _better(best, again, step.__name__.strip("_").replace("_", " "))
+        if again is not None:
+            best = _better(best, again, step.words)
         if best.is_good:
             break
     return best
+
+
+def _wants_text_layer(question: Question[R]) -> bool:
+    return question.text_layer == "trust" and question.task.asks_for_text
+
+
+def read_text_layer(layer: TextLayer, page: Page, question: Question[R]) -> Reading[R]:
+    """The reading that a page's embedded text is, without any call; its pixels are those of the usual rendering."""
+    scale = question.image_options.render_dpi / POINTS_PER_INCH
+    to_px = Affine.scaling(scale, scale)
+    width, height = to_px(*layer.size_pt)
+    size = Size(round(width), round(height))
+    lines = tuple(LayoutLine(line.text, line.quad_pt.mapped(to_px)) for line in layer.lines)
+    result = question.task.from_layout(Layout(picture=size, size=size, lines=lines))
+    return Reading(
+        source=page.source,
+        page_indexes=(page.page_index,),
+        task=question.task,
+        outcome="ok",
+        result=result.mapped(PageMap(frame=CoordinateFrame.THOUSANDTHS, sent=size, page=size)),
+        size_px=size,
+        size_pt=layer.size_pt,
+        total_pages=page.total_pages,
+        page_label=page.page_label,
+        origin="text-layer",
+    )
+
+
+def _compared(reading: Reading[R], layer: TextLayer) -> Reading[R]:
+    """The reading of a page whose embedded text was not trusted, with a warning where the two disagree."""
+    if not reading.is_good:
+        return reading
+    embedded, seen = ("".join(text.split())[:_COMPARED_CHARS] for text in (layer.text, reading.text))
+    if SequenceMatcher(None, embedded, seen, autojunk=False).ratio() >= _AGREES:
+        return reading
+    return _with_warning(
+        reading,
+        f"The page's embedded text is not what its picture shows ({'; '.join(layer.doubts)}). The picture was read; "
+        "programs that take the embedded text see something else.",
+    )
 
 
 def _ask(pages: Sequence[Page], question: Question[R]) -> Conversation[R]:
@@ -99,39 +172,27 @@ def _ask(pages: Sequence[Page], question: Question[R]) -> Conversation[R]:
     return interpret((yield request), request)
 
 
-Step: TypeAlias = Callable[
-    [Page, Question[Any], Reading[Any]], Generator[OCRRequest[Any], Completion, Reading[Any] | None]
-]
+Again: TypeAlias = Generator[OCRRequest[Any], Completion, Reading[R] | None]
+"""A further attempt; None when it does not apply."""
 
 
-def _the_models_full_length(
-    page: Page, question: Question[R], _: Reading[R]
-) -> Generator[OCRRequest[Any], Completion, Reading[R] | None]:
-    """Ask for an answer as long as the model can give, when the caller had asked for less."""
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One rung of the ladder."""
+
+    words: str
+    """What it does, for the warning."""
+    take: Callable[[Page, Question[Any], Reading[Any]], Again[Any]]
+
+
+def _at_full_length(page: Page, question: Question[R], _: Reading[R]) -> Again[R]:
     longest = find_model(question.model).max_output_tokens
     if question.max_tokens is None or question.max_tokens >= longest:
         return None
     return (yield from _ask((page,), dataclasses.replace(question, max_tokens=longest)))
 
 
-def _in_halves(
-    page: Page, question: Question[R], _: Reading[R]
-) -> Generator[OCRRequest[Any], Completion, Reading[R] | None]:
-    """Read the upper and the lower half by themselves."""
-    return (yield from _in_parts(page, question, 2))
-
-
-def _in_tiles(
-    page: Page, question: Question[R], _: Reading[R]
-) -> Generator[OCRRequest[Any], Completion, Reading[R] | None]:
-    """Read the page in three stripes."""
-    return (yield from _in_parts(page, question, 3))
-
-
-def _with_a_smaller_picture(
-    page: Page, question: Question[R], first: Reading[R]
-) -> Generator[OCRRequest[Any], Completion, Reading[R] | None]:
-    """Look at a smaller picture: another size breaks most loops."""
+def _with_a_smaller_picture(page: Page, question: Question[R], first: Reading[R]) -> Again[R]:
     budget = question.image_options.budget
     area = min(budget.max_pixels, first.size_px.area_px2 if first.size_px else budget.max_pixels)
     smaller = max(budget.factor**2, int(area * _SMALLER))
@@ -141,33 +202,42 @@ def _with_a_smaller_picture(
     return (yield from _ask((page,), dataclasses.replace(question, image_options=options)))
 
 
-def _once_more(
-    page: Page, question: Question[R], _: Reading[R]
-) -> Generator[OCRRequest[Any], Completion, Reading[R] | None]:
-    """Ask the same again."""
+def _once_more(page: Page, question: Question[R], _: Reading[R]) -> Again[R]:
     return (yield from _ask((page,), question))
+
+
+def _in_halves(page: Page, question: Question[R], _: Reading[R]) -> Again[R]:
+    return (yield from _in_parts(split_page(page, 2), question))
+
+
+def _in_thirds(page: Page, question: Question[R], _: Reading[R]) -> Again[R]:
+    return (yield from _in_parts(split_page(page, 3), question))
 
 
 LADDER: Mapping[Outcome, tuple[Step, ...]] = MappingProxyType(
     {
-        "truncated": (_the_models_full_length, _in_halves),
-        "repeating": (_with_a_smaller_picture, _in_tiles),
-        "malformed": (_once_more,),
+        "truncated": (Step("with the model's full length", _at_full_length), Step("in two halves", _in_halves)),
+        "repeating": (Step("with a smaller picture", _with_a_smaller_picture), Step("in three parts", _in_thirds)),
+        "malformed": (Step("in the same way", _once_more),),
     }
 )
 """What is tried after which outcome, in this order, each at most once, until a step succeeds."""
 
 
-def _in_parts(
-    page: Page, question: Question[R], count: int
-) -> Generator[OCRRequest[Any], Completion, Reading[R] | None]:
-    """The reading joined from *count* parts; None for tasks whose results cannot be put together honestly."""
+def _in_tiles(page: Page, question: Question[R]) -> Again[R]:
+    """The page in as many parts as it takes to see all its pixels, when that was asked for."""
+    if not question.tiles:
+        return None
+    parts = split_page(page, options=question.image_options)
+    return (yield from _in_parts(parts, question)) if len(parts) > 1 else None
+
+
+def _in_parts(parts: Sequence[Page], question: Question[R]) -> Again[R]:
+    """The reading joined from the parts; None for tasks whose results cannot be put together honestly."""
     if not question.task.result_type().joins:
         return None
     readings = []
-    from langchain_qwen_ocr.pages import split_page
-
-    for part in split_page(page, count):
+    for part in parts:
         readings.append((yield from _ask((part,), question)))  # noqa: PERF401 - a comprehension cannot yield
     return join_parts(readings)
 

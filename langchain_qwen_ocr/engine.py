@@ -11,16 +11,17 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, Self, TypeAlias, TypeGuard, TypeVar, cast, get_args, overload
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, Self, TypeAlias, TypeVar, cast, get_args, overload
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from langchain_qwen_ocr.asking import Conversation, Question, converse
+from langchain_qwen_ocr.asking import Conversation, Question, TextLayerUse, converse
 from langchain_qwen_ocr.endpoints.endpoint import Endpoint
 from langchain_qwen_ocr.endpoints.openai_chat import OpenAIChatEndpoint
 from langchain_qwen_ocr.errors import (
     AuthenticationError,
+    BudgetError,
     ContentRefusedError,
     EndpointError,
     OptionError,
@@ -28,21 +29,22 @@ from langchain_qwen_ocr.errors import (
     SourceError,
     UnsupportedTaskError,
 )
-from langchain_qwen_ocr.exchange import OCRRequest, Reading
+from langchain_qwen_ocr.exchange import OCRRequest, Outcome, Reading
 from langchain_qwen_ocr.geometry import CoordinateFrame, PixelBudget
 from langchain_qwen_ocr.models import ModelProfile, find_model, find_region
 from langchain_qwen_ocr.pages import Page, SourceLimits, open_pages
 from langchain_qwen_ocr.pages.page import ImageFormat, ImageOptions
-from langchain_qwen_ocr.policies import with_policies
-from langchain_qwen_ocr.tasks import TextRecognition
+from langchain_qwen_ocr.policies import Budget, with_policies
 from langchain_qwen_ocr.tasks.results import Result, Text
 from langchain_qwen_ocr.tasks.task import Task
+from langchain_qwen_ocr.tasks.text_recognition import TextRecognition
 
 if TYPE_CHECKING:
     import httpx2
     from PIL import Image
 
 R = TypeVar("R", bound=Result)
+C = TypeVar("C", bound=str)
 
 
 class _HasBytes(Protocol):
@@ -90,10 +92,18 @@ class QwenOCR:
             to use.
         asks_again: Whether a cut, looping or malformed answer is asked for again: with the model's full length, with
             a smaller picture, in parts. Each step is a call that is paid for.
+        text_layer: "trust" to take the embedded text of a PDF page, free of charge, where it is what the eye sees;
+            such readings have the origin "text-layer". Of the tasks that ask for text alone.
+        auto_orient: Whether pages lying on their side or a little askew are turned upright before they are sent, as
+            far as their own ink tells. Photos are upright by their EXIF data anyway; places are those of the
+            original page.
+        tiles: Whether pages larger or longer than one look allows are read in overlapping parts, and put together.
         limits: What is too large to be opened: bytes, pixels, pages.
         cache: A path for a SQLite file, or a store with `mget` and `mset` such as LangChain's `ByteStore`.
         rate_limiter: Anything with `acquire` and `aacquire`, such as LangChain's `BaseRateLimiter`, in place of the
             built-in limiter.
+        budget: Caps on pages, tokens and money. A page that is not sent for them is a reading with the outcome
+            "skipped".
         endpoint: Anything with `complete` and `acomplete`, in place of the service.
         http_client: An `httpx2.Client` to call with; it is not closed here.
         http_async_client: An `httpx2.AsyncClient` likewise.
@@ -119,9 +129,13 @@ class QwenOCR:
         image_format: ImageFormat | None = None,
         coordinate_frame: CoordinateFrame | str | None = None,
         asks_again: bool = True,
+        text_layer: TextLayerUse = "ignore",
+        auto_orient: bool = False,
+        tiles: bool = False,
         limits: SourceLimits | None = None,
         cache: object = None,
         rate_limiter: object = None,
+        budget: Budget | None = None,
         endpoint: Endpoint | None = None,
         http_client: httpx2.Client | None = None,
         http_async_client: httpx2.AsyncClient | None = None,
@@ -133,15 +147,18 @@ class QwenOCR:
         _at_least("max_retries", max_retries, 0)
         self._max_tokens = None if max_tokens is None else _at_least("max_tokens", max_tokens, 1)
         self._asks_again = asks_again
+        self._text_layer = _choice("text_layer", text_layer, TextLayerUse)
+        self._auto_orient = auto_orient
+        self._tiles = tiles
         self._limits = limits
         self._frame = _frame(coordinate_frame)
         self._image_options = ImageOptions(
             budget=_budget(self.profile, min_pixels, max_pixels),
-            image_format=_image_format(image_format),
+            image_format=image_format and _choice("image_format", image_format, ImageFormat),
             max_data_url_chars=self.profile.max_data_url_chars,
         )
         self.base_url = base_url or os.environ.get("DASHSCOPE_BASE_URL") or service_region.base_url
-        self._base_endpoint = endpoint or OpenAIChatEndpoint(
+        calls = endpoint or OpenAIChatEndpoint(
             api_key=_api_key(api_key),
             base_url=self.base_url,
             region=region,
@@ -150,12 +167,14 @@ class QwenOCR:
             http_async_client=http_async_client,
         )
         self._endpoint = with_policies(
-            self._base_endpoint,
+            calls,
             max_concurrency=max_concurrency,
             max_retries=max_retries,
             rate_limit=None if endpoint is not None else self.profile.rate_limit,
             rate_limiter=rate_limiter,
             cache=cache,
+            budget=budget,
+            region=region,
         )
         self._window = self.max_concurrency
         self._pool = _Pool(self.max_concurrency + _PREPARING_AHEAD)
@@ -175,7 +194,7 @@ class QwenOCR:
         options = {"model": "local", "max_concurrency": 2, "max_retries": 0, **options}
         return cls(
             **options,
-            api_key="local",
+            api_key="sk-nobody-asks-for-it",
             base_url="http://local/v1",
             http_client=httpx2.Client(transport=transport),
             http_async_client=httpx2.AsyncClient(transport=transport),
@@ -224,6 +243,9 @@ class QwenOCR:
             frame=self._frame,
             max_tokens=self._max_tokens,
             asks_again=self._asks_again,
+            text_layer=self._text_layer,
+            auto_orient=self._auto_orient,
+            tiles=self._tiles,
         )
 
     @overload
@@ -276,7 +298,7 @@ class QwenOCR:
         """
         opening = partial(open_pages, pages=pages, password=password, limits=self._limits)
         with closing(_jobs(source, task, opening, together=together)) as jobs:
-            window: deque[Future[Reading[R]]] = deque()
+            window: deque[Future[Reading[Any]]] = deque()
             try:
                 for job in jobs:
                     window.append(self._pool.submit(self._read_job, job, task))
@@ -321,7 +343,7 @@ class QwenOCR:
         """The same as `read`, on the running event loop; rendering and encoding happen in threads."""
         opening = partial(open_pages, pages=pages, password=password, limits=self._limits)
         jobs = _jobs(source, task, opening, together=together)
-        window: deque[asyncio.Task[Reading[R]]] = deque()
+        window: deque[asyncio.Task[Reading[Any]]] = deque()
         try:
             while (job := await asyncio.to_thread(next, jobs, None)) is not None:
                 window.append(asyncio.create_task(self._aread_job(job, task)))
@@ -336,18 +358,18 @@ class QwenOCR:
             jobs.close()
 
     def close(self) -> None:
-        """Give up threads and connections."""
-        self._pool.close()
-        close = getattr(self._base_endpoint, "close", None)
+        """Give up threads and connections; calls that wait for their turn end at once."""
+        close = getattr(self._endpoint, "close", None)
         if close is not None:
             close()
+        self._pool.close()
 
     async def aclose(self) -> None:
         """The same, also for the running event loop's connections."""
-        aclose = getattr(self._base_endpoint, "aclose", None)
+        aclose = getattr(self._endpoint, "aclose", None)
         if aclose is not None:
             await aclose()
-        self.close()
+        await asyncio.to_thread(self._pool.close)
 
     def __enter__(self) -> Self:
         return self
@@ -394,16 +416,20 @@ class QwenOCR:
             source=first.source,
             page_indexes=tuple(page.page_index for page in pages),
             task=task,
-            outcome="refused" if isinstance(error, ContentRefusedError) else "failed",
+            outcome=next((o for kind, o in _OUTCOME_OF.items() if isinstance(error, kind)), "failed"),
             total_pages=first.total_pages,
             page_label=first.page_label,
             model=self.model,
             attempts=error.attempts if isinstance(error, EndpointError) else 0,
             request_id=error.request_id if isinstance(error, EndpointError) else None,
             warnings=(str(error),),
-            error=error,
+            # Its traceback would keep the request, and with it the picture, as long as the reading.
+            error=error.with_traceback(None),
         )
 
+
+_OUTCOME_OF: Mapping[type[QwenOCRError], Outcome] = {ContentRefusedError: "refused", BudgetError: "skipped"}
+"""What else a page is that has no answer; anything else has failed."""
 
 Opening: TypeAlias = Callable[[Any], Iterator[Page]]
 
@@ -415,11 +441,11 @@ def _jobs(source: Source | Iterable[Source], task: Task[R], opening: Opening, *,
             f"{type(task).__name__} reads one page at a time: leave together out, or ask for fields or with a "
             "free prompt."
         )
-    several = _is_sequence(source)
+    several = _several(source)
     if together:
-        yield tuple(page for one in (source if several else (source,)) for page in opening(one))
-    elif several:
-        for one in source:
+        yield tuple(page for one in several or (source,) for page in opening(one))
+    elif several is not None:
+        for one in several:
             yield from _tolerant(one, opening)
     else:
         yield from ((page,) for page in opening(source))
@@ -439,7 +465,7 @@ def _converse(conversation: Conversation[R], endpoint: Endpoint) -> Reading[R]:
     while not isinstance(step := _step(advance), Reading):
         try:
             advance = partial(conversation.send, endpoint.complete(step))
-        except EndpointError as error:
+        except (EndpointError, BudgetError) as error:
             advance = partial(conversation.throw, error)
     return step
 
@@ -450,7 +476,7 @@ async def _aconverse(conversation: Conversation[R], endpoint: Endpoint) -> Readi
     while not isinstance(step := await asyncio.to_thread(_step, advance), Reading):
         try:
             advance = partial(conversation.send, await endpoint.acomplete(step))
-        except EndpointError as error:
+        except (EndpointError, BudgetError) as error:
             advance = partial(conversation.throw, error)
     return step
 
@@ -463,13 +489,13 @@ def _step(advance: Callable[[], OCRRequest[Any]]) -> OCRRequest[Any] | Reading[A
         return cast("Reading[Any]", end.value)
 
 
-def _is_sequence(source: Source | Iterable[Source]) -> TypeGuard[Iterable[Source]]:
-    """Whether it is several sources; bytes, arrays, file objects and Blobs are one each."""
+def _several(source: Source | Iterable[Source]) -> Iterable[Source] | None:
+    """The sources of a sequence; None for one by itself, such as bytes, an array, a file object or a Blob."""
     if isinstance(source, str | bytes | bytearray | memoryview | os.PathLike):
-        return False
+        return None
     if any(hasattr(source, name) for name in ("read", "as_bytes", "__array_interface__")):
-        return False
-    return isinstance(source, Iterable)
+        return None
+    return source if isinstance(source, Iterable) else None
 
 
 def _failed_source(unopened: _Unopened, task: Task[R]) -> Reading[R]:
@@ -530,9 +556,9 @@ def _frame(given: CoordinateFrame | str | None) -> CoordinateFrame | None:
         raise OptionError(f'coordinate_frame is "thousandths" or "pixels", not {given!r}.') from None
 
 
-def _image_format(given: ImageFormat | None) -> ImageFormat | None:
-    if given is not None and given not in get_args(ImageFormat):
-        raise OptionError(f'image_format is "jpeg", "png" or "webp", not {given!r}.')
+def _choice(name: str, given: C, choices: object) -> C:
+    if given not in get_args(choices):
+        raise OptionError(f"{name} is one of {', '.join(get_args(choices))}; not {given!r}.")
     return given
 
 

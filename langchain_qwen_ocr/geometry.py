@@ -16,6 +16,7 @@ from typing import NamedTuple, Self
 
 from langchain_qwen_ocr.errors import OptionError, SourceError
 
+POINTS_PER_INCH = 72
 MAX_ASPECT_RATIO = 200
 """The longest side over the shortest that the service takes."""
 

@@ -21,13 +21,16 @@ from langchain_qwen_ocr import (
     Reading,
     TextRecognition,
 )
+from langchain_qwen_ocr.endpoints.endpoint import Endpoint
 from langchain_qwen_ocr.errors import (
     AuthenticationError,
+    BudgetError,
     OptionError,
     ServiceUnavailableError,
     SourceError,
 )
 from langchain_qwen_ocr.exchange import Completion, OCRRequest
+from langchain_qwen_ocr.policies import Budget
 from langchain_qwen_ocr.testing import (
     Reply,
     ScriptedTransport,
@@ -52,8 +55,7 @@ def shade_of(sent: SentRequest) -> int:
     """Which of the pictures was sent."""
     with Image.open(io.BytesIO(sent.pictures[0])) as image:
         pixel = image.convert("L").getpixel((5, 5))
-    assert isinstance(pixel, int)
-    return pixel
+    return int(str(pixel))
 
 
 def tiff(path: Path, shades: list[int]) -> Path:
@@ -195,7 +197,7 @@ def test_fields_are_read_from_pages_together(tmp_path: Path) -> None:
     service = StrictService('{"total": "12.00"}')
     task = KeyInformationExtraction({"total": ""})
     readings = both(reader(service), tiff(tmp_path / "a.tiff", [1, 2]), task, together=True)
-    assert [(reading.page_indexes, reading.result.values) for reading in readings] == [((0, 1), {"total": "12.00"})]
+    assert [(reading.page_indexes, reading.text) for reading in readings] == [((0, 1), "total: 12.00")]
     assert len(service.requests[0].pictures) == 2
 
 
@@ -256,7 +258,7 @@ def test_a_view_shares_its_engine() -> None:
     seen = []
 
     class Counting:
-        def __init__(self, endpoint: Any) -> None:
+        def __init__(self, endpoint: Endpoint) -> None:
             self.endpoint = endpoint
 
         def complete(self, request: OCRRequest[Any]) -> Completion:
@@ -337,6 +339,16 @@ def test_a_failure_while_asking_again_keeps_the_first_answer() -> None:
     (reading,) = reader(service).read(picture(1))
     assert (reading.outcome, reading.text) == ("truncated", "one\ntwo")
     assert any("Asking again failed" in warning for warning in reading.warnings)
+
+
+def test_a_cap_skips_the_rest_visibly(tmp_path: Path) -> None:
+    """Pages beyond the cap are not sent, and each says so."""
+    service = StrictService("text")
+    ocr = reader(service, budget=Budget(max_pages=2), max_concurrency=1)
+    readings = list(ocr.read(tiff(tmp_path / "five.tiff", [1, 2, 3, 4, 5])))
+    assert sorted(reading.outcome for reading in readings) == ["ok", "ok", "skipped", "skipped", "skipped"]
+    assert all(isinstance(r.error, BudgetError) for r in readings if r.outcome == "skipped")
+    assert service.calls == 2
 
 
 def test_an_error_of_the_connection_is_told_with_its_attempts() -> None:

@@ -40,6 +40,9 @@ class Task(Generic[R]):
     spans_pages: ClassVar[bool] = False
     """Whether several pages can be read in one request."""
 
+    asks_for_text: ClassVar[bool] = False
+    """Whether the text of a page and its places answer it, so that text embedded in a PDF may stand for an answer."""
+
     prompt_language: PromptLanguage = "zh"
 
     def __post_init__(self) -> None:
