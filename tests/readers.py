@@ -20,7 +20,7 @@ def picture(shade: int = 200, size: tuple[int, int] = (64, 48), *, kind: str = "
 
 
 def tiff(path: Path, page_count: int) -> Path:
-    """A file with so many pages, each of another shade."""
+    """A file with so many pages, of the shades 40, 60, 80…"""
     pages = [Image.new("L", (64, 48), 40 + 20 * index) for index in range(page_count)]
     pages[0].save(path, save_all=True, append_images=pages[1:])
     return path
@@ -33,3 +33,9 @@ def reader(transport: Any, **options: Any) -> QwenOCR:
         http_client=httpx2.Client(transport=transport),
         http_async_client=httpx2.AsyncClient(transport=transport),
     )
+
+
+def shade_of(data: bytes) -> int:
+    """The shade of a picture, by which a double tells pages apart."""
+    with Image.open(io.BytesIO(data)) as image:
+        return image.convert("L").tobytes()[0]

@@ -96,17 +96,20 @@ class QwenOCRBlobParser(BaseBlobParser):
     def _parse(self, blob: Blob, ocr: QwenOCR) -> Iterator[Document]:
         picture = self._look_at(blob)
         run = Run(Sources([blob]), self._form)
-        with closing(cast("Any", ocr.read(run.sources, self._task))) as readings:
-            for reading in (picture.known,) if picture.known is not None else readings:
-                self._known.keep(picture.digest, reading)
-                yield from run.documents(reading)
+        if picture.known is not None:
+            yield from _without_a_call(run, picture.known)
+        else:
+            with closing(cast("Any", ocr.read(run.sources, self._task))) as readings:
+                for reading in readings:
+                    self._known.keep(picture.digest, reading)
+                    yield from run.documents(reading)
         yield from run.last_documents(at_least_one=True)
 
     async def _aparse(self, blob: Blob, ocr: QwenOCR) -> AsyncIterator[Document]:
         picture = await asyncio.to_thread(self._look_at, blob)
         run = Run(Sources([blob]), self._form)
         if picture.known is not None:
-            for document in run.documents(picture.known):
+            for document in _without_a_call(run, picture.known):
                 yield document
         else:
             async with aclosing(cast("Any", ocr.aread(run.sources, self._task))) as readings:
@@ -129,6 +132,12 @@ class QwenOCRBlobParser(BaseBlobParser):
             return _Look(known=_skipped(first.source, self._task, first.size_px))
         digest = hashlib.sha256(blob.as_bytes()).hexdigest()
         return _Look(digest, self._known.find(digest, source=first.source))
+
+
+def _without_a_call(run: Run, known: Reading[Result]) -> Iterator[Document]:
+    """The Documents of a blob whose reading is there already."""
+    next(iter(run.sources))  # it is taken, though nobody reads it
+    yield from run.documents(known)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import threading
 from collections import OrderedDict
@@ -15,6 +16,7 @@ from langchain_qwen_ocr.tools.access import FileSource
 Readings = tuple[Reading[Result], ...]
 
 HANDLE_PREFIX = "ocr-"
+_HANDLE = re.compile(r"ocr-[0-9a-f]{8}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,11 @@ class Shelf:
         ):
             _, entry = self._entries.popitem(last=False)
             del self._handles[_identity(entry.source)]
+
+
+def is_handle(words: str) -> bool:
+    """Whether it looks like a handle, known or not."""
+    return _HANDLE.fullmatch(words) is not None
 
 
 def _identity(source: ShelfSource) -> Hashable:

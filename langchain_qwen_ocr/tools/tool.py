@@ -34,7 +34,7 @@ from langchain_qwen_ocr.tools.access import Access, Address, FileSource
 from langchain_qwen_ocr.tools.artifact import OCRArtifact
 from langchain_qwen_ocr.tools.content import MIN_CHARS, content_lines, excerpt, text_chars, write_content
 from langchain_qwen_ocr.tools.fetching import Fetch, fetch_listed
-from langchain_qwen_ocr.tools.shelf import FetchedSource, Readings, Shelf, ShelfSource
+from langchain_qwen_ocr.tools.shelf import FetchedSource, Readings, Shelf, ShelfSource, is_handle
 from langchain_qwen_ocr.tracing import traced
 from langchain_qwen_ocr.usage import Usage
 
@@ -218,6 +218,8 @@ class QwenOCRTool(BaseTool):
         known = self._shelf.source(image.strip())
         if isinstance(known, FetchedSource):
             return known
+        if known is None and is_handle(image.strip()):
+            raise SourceError(f"The handle {image.strip()} is not known any more: name the picture itself again.")
         found = self._access.find(image.strip() if known is None else known.name)
         return self._fetch(found, self._access) if isinstance(found, Address) else found
 
