@@ -346,7 +346,7 @@ def _joined(texts: Iterable[str]) -> str:
     for text in filter(None, (text.strip() for text in texts)):
         if not joined:
             joined = text
-        elif re.search(r"[^\W\d_][-\u2010\u00ad]$", joined):
+        elif re.search(r"[^\W\d_][-\u2010\u00ad]$", joined[-2:]):
             joined = (joined[:-1] if text[0].islower() else joined) + text
         elif _CJK.match(joined[-1]) and _CJK.match(text):
             joined += text

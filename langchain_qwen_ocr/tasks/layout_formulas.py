@@ -7,6 +7,7 @@ so a page that shows one is not answered.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
@@ -131,10 +132,9 @@ _RAISED = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿⁱ", "01234567
 _LOWERED = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ₙᵢⱼₖₘₓ", "0123456789+-=()nijkmx", strict=True))
 _ROOTS = {"√": r"\sqrt", "∛": r"\sqrt[3]", "∜": r"\sqrt[4]"}
 _FUNCTIONS = frozenset(
-    ["sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "log", "ln"]
-    + ["lg", "exp", "lim", "max", "min", "sup", "inf", "det", "dim", "ker", "gcd"]
+    {"sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "log", "ln", "lg"}
+    | {"exp", "lim", "max", "min", "sup", "inf", "det", "dim", "ker", "gcd"}
 )
-
 _PLAIN_RELATIONS = frozenset(_RELATIONS) | {"\uff1d"}
 _MARKS = _PLAIN_RELATIONS | frozenset(_OPERATORS) | frozenset(_RAISED) | frozenset(_LOWERED) | frozenset(_ROOTS)
 """A line with one of them may be a formula; Greek letters, plus, minus and points also stand in other texts."""
@@ -233,28 +233,43 @@ def _spaced(pieces: Iterable[str]) -> Iterator[str]:
 
 
 def _refuse_stacks(layout: Layout) -> None:
-    marked = [line for line in layout.lines if line.text.strip()]
+    lines = _ByHeight(layout.lines)
     for ruling in layout.rulings:
         if ruling.is_horizontal:
-            stack = _over_and_under(ruling, marked)
+            stack = _over_and_under(ruling, lines.near((ruling.start.y + ruling.end.y) / 2))
             if stack:
                 above, below = stack
                 raise UnsupportedTaskError(
                     f'A fraction bar was seen, with "{above.text}" above and "{below.text}" below it. {_REMEDY}'
                 )
-    for line in marked:
-        if not is_formula(line.text):
-            continue
-        for above, below in _beside_stack(line, marked):
+    for line in filter(lambda line: is_formula(line.text), layout.lines):
+        near = lines.near(line.quad.center.y)
+        for above, below in _beside_stack(line, near):
             raise UnsupportedTaskError(
                 f'"{above.text}" and "{below.text}" stand above each other beside "{line.text}", like the parts of '
                 f"a fraction. {_REMEDY}"
             )
-        for other in marked:
+        for other in near:
             if _is_limit(line.quad.bounds, other.quad.bounds):
                 raise UnsupportedTaskError(
                     f'"{other.text}" stands small above or below "{line.text}", like the limit of a sum. {_REMEDY}'
                 )
+
+
+class _ByHeight:
+    """Lines by where they stand on the page, so that those near a place are found without looking at all."""
+
+    def __init__(self, lines: Iterable[LayoutLine]) -> None:
+        self._lines = sorted((line for line in lines if line.text.strip()), key=lambda line: line.quad.center.y)
+        self._middles = [line.quad.center.y for line in self._lines]
+        self._reach = 1.5 * max(
+            (bounds[3] - bounds[1] for bounds in (line.quad.bounds for line in self._lines)), default=0
+        )
+
+    def near(self, y: float) -> list[LayoutLine]:
+        """The lines whose middle is within the reach of the largest of them from *y*."""
+        first, last = bisect_left(self._middles, y - self._reach), bisect_right(self._middles, y + self._reach)
+        return self._lines[first:last]
 
 
 def _over_and_under(ruling: Ruling, lines: Iterable[LayoutLine]) -> tuple[LayoutLine, LayoutLine] | None:

@@ -22,7 +22,10 @@ from langchain_qwen_ocr.tasks.table import Cell, Table
 _FALLBACK_LINE_HEIGHT_PX = 30.0
 _RULED_ROWS = 4
 """From so many bands between horizontal rulings on, each band is a row."""
-_LABEL = re.compile(r"[::]\s*$|^[^\d::]{1,30}[::]\s*\S")
+_SQUARED_PAPER_CELLS = 400
+_CELLS_PER_TEXT = 20
+"""A grid of more cells with fewer texts is what the page is printed on, not what it says."""
+_LABEL = re.compile(r"[:\uff1a]\s*$|^[^\d:\uff1a]{1,30}[:\uff1a]\s*\S")
 """A line that names a field; its rows are a form, not a table."""
 
 
@@ -195,21 +198,22 @@ class _Grid:
 
     xs: list[float]
     ys: list[float]
-    rows: list[_Edge]
-    columns: list[_Edge]
+    rows: Mapping[float, Sequence[_Edge]]
+    columns: Mapping[float, Sequence[_Edge]]
 
     @classmethod
     def of(cls, rows: list[_Edge], columns: list[_Edge], pieces: Sequence[_Piece], tolerance: float) -> _Grid | None:
-        """The grid of a drawn figure; None when it has no two cells.
+        """The grid of a drawn figure; None when it has no two cells, or is squared paper.
 
         A table open at its sides gets an edge there when text stands outside of its outermost ruling.
         """
         left, top, right, bottom = _reach(rows, columns)
         xs = _closed([edge.at for edge in columns], left, right, [p.x for p in pieces], tolerance)
         ys = _closed([edge.at for edge in rows], top, bottom, [p.y for p in pieces], tolerance)
-        if (len(xs) - 1) * (len(ys) - 1) < 2:  # noqa: PLR2004 - one cell is a frame
+        cell_count = (len(xs) - 1) * (len(ys) - 1)
+        if not 1 < cell_count <= max(_SQUARED_PAPER_CELLS, _CELLS_PER_TEXT * len(pieces)):
             return None
-        return cls(xs, ys, rows, columns)
+        return cls(xs, ys, _by_place(rows), _by_place(columns))
 
     def table(self, pieces: Sequence[_Piece]) -> PlacedTable | None:
         """The table, or None when fewer than two of its cells hold text."""
@@ -288,9 +292,16 @@ def _slot(places: Sequence[float], at: float) -> int:
     return min(max(bisect_right(places, at) - 1, 0), len(places) - 2)
 
 
-def _is_drawn(edges: Iterable[_Edge], at: float, low: float, high: float) -> bool:
+def _by_place(edges: Iterable[_Edge]) -> Mapping[float, Sequence[_Edge]]:
+    places: dict[float, list[_Edge]] = defaultdict(list)
+    for edge in edges:
+        places[edge.at].append(edge)
+    return places
+
+
+def _is_drawn(edges: Mapping[float, Sequence[_Edge]], at: float, low: float, high: float) -> bool:
     """Whether most of the way from *low* to *high* is drawn."""
-    drawn = sum(max(0.0, min(edge.high, high) - max(edge.low, low)) for edge in edges if edge.at == at)
+    drawn = sum(max(0.0, min(edge.high, high) - max(edge.low, low)) for edge in edges.get(at, ()))
     return drawn >= 0.5 * (high - low)
 
 

@@ -166,6 +166,10 @@ NO_TABLES = {
     "a frame around a text": page([line("framed", 20, 20)], lattice((0, 400), (0, 100))),
     "a frame around running text": page(column("a", 20), lattice((0, 700), (-20, 600))),
     "a cross": page([line("a", 20, 20)], [across(100, 0, 200), down(100, 0, 200)]),
+    "a note on squared paper": page(
+        [line("milk", 95, 95), line("and bread", 95, 195)],
+        lattice([30.0 * n for n in range(40)], [30.0 * n for n in range(60)]),
+    ),
     "running text between two rulings": page(column("a", 0), [across(-10, 0, 600), across(500, 0, 600)]),
     "words here and there": page([line(*word) for word in SCATTERED]),
 }
