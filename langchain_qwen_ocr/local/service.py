@@ -164,7 +164,7 @@ def _read(task: Task[Result], layouts: Sequence[Layout]) -> Result:
     unread = [layout for layout in layouts if not layout.lines and layout.warnings]
     if unread:
         # A page of which nothing could be read is not a blank page.
-        raise UnsupportedTaskError(" ".join(unread[0].warnings))
+        raise UnsupportedTaskError(f"{' '.join(unread[0].warnings)} Use the service for this picture.")
     return task.from_layout(layouts[0] if len(layouts) == 1 else one_below_the_other(layouts))
 
 

@@ -43,7 +43,7 @@ _MAX_THREADS = 4
 _MAX_DETECTION_SIDE_PX = 2000
 """Smaller is faster and reads worse: 1280 px doubles the errors on photos, 960 px makes them tenfold."""
 _MAX_DETECTION_RATIO = 8
-_MIN_DETECTION_SIDE_PX = 64
+_MIN_DETECTION_SIDE_PX = 320
 _MAX_RULINGS_SIDE_PX = 2000
 _LONG = 1.5
 """A box so many times longer than high shows the direction of its line."""
@@ -59,6 +59,7 @@ _UNREAD_SHARE = 0.4
 """A line of which more ink than this has no character beside it was not read, whatever its score says."""
 _DOUBTFUL_SHARE = 0.12
 _SMALLEST_SKEW_DEG = 0.1
+_CORNER_ERROR_PX = 3.0
 _DETECTOR_MARGIN = 0.1
 """What the detector adds above and below a line, in heights of its box."""
 
@@ -216,7 +217,8 @@ def _load_engine() -> _Engine:
 def _padded(picture: Pixels) -> tuple[Pixels, int, int]:
     """*picture* with more paper round it where it is a mere strip, and how much of it left and above.
 
-    The detector wants some paper, and enlarges until the shorter side has 736 px: a strip would become huge.
+    The detector enlarges a picture until its shorter side has 736 px: a strip would become huge, and the blanks
+    between its words as wide as between columns.
     """
     height, width = picture.shape[:2]
     wanted_height = max(height, math.ceil(width / _MAX_DETECTION_RATIO), _MIN_DETECTION_SIDE_PX)
@@ -271,14 +273,14 @@ def _lay_out(page: Pixels, strips: Sequence[Strip], turn: Affine) -> Layout:
     # Drawn lines show the skew better than boxes of text do.
     residue = skew_deg(rulings)
     if abs(residue) >= _SMALLEST_SKEW_DEG:
-        angle += residue
+        angle = _to_quarter(angle + residue, within_deg=_SMALLEST_SKEW_DEG)
         rulings = _rulings(grey, angle, texts, line_height)
     to_upright, upright = _upright(size, angle)
     return Layout(
         picture=_picture_size(size, turn),
         size=upright,
         lines=tuple(
-            LayoutLine(piece.text, _quad(piece).mapped(to_upright), piece.score)
+            LayoutLine(piece.text, _straightened(_quad(piece).mapped(to_upright)), piece.score)
             for strip in read
             for piece in strip.pieces(_crossings(_quad(strip).mapped(to_upright), rulings))
         ),
@@ -325,6 +327,19 @@ def _quad(strip: Strip) -> Quad:
     return Quad.from_numbers([float(n) for corner in corners for n in corner])
 
 
+def _straightened(quad: Quad) -> Quad:
+    """The quad set upright, where its slant is no more than what corners of whole px leave open."""
+    if abs(quad.angle_deg) > _uncertainty_deg(quad.width):
+        return quad
+    (x, y), half_width, half_height = quad.center, quad.width / 2, quad.height / 2
+    return Quad.of(x - half_width, y - half_height, x + half_width, y + half_height)
+
+
+def _uncertainty_deg(length_px: float) -> float:
+    """How far the angle of a box may be off: a corner lies within a few px, so short lines show no small angle."""
+    return math.degrees(math.atan2(_CORNER_ERROR_PX, length_px))
+
+
 def _page_angle_deg(strips: Sequence[Strip]) -> float:
     """How most text runs, in (-180, 180]; long lines tell it better than short ones."""
     if not strips:
@@ -335,10 +350,12 @@ def _page_angle_deg(strips: Sequence[Strip]) -> float:
     main = math.degrees(math.atan2((lengths * np.sin(radians)).sum(), (lengths * np.cos(radians)).sum()))
     off = (angles - main + 180) % 360 - 180
     angle = 180 - (180 - main - weighted_median(off, lengths**2)) % 360
-    quarter = 90.0 * round(angle / 90)
-    # The corners of boxes are whole px: short lines show no small angle.
-    certain = max(_SMALLEST_SKEW_DEG, math.degrees(math.atan2(2, lengths.max())))
-    return angle if abs(angle - quarter) >= certain else quarter
+    return _to_quarter(angle, within_deg=max(_SMALLEST_SKEW_DEG, _uncertainty_deg(float(lengths.max()))))
+
+
+def _to_quarter(angle_deg: float, *, within_deg: float) -> float:
+    quarter = 90.0 * round(angle_deg / 90)
+    return quarter if abs(angle_deg - quarter) < within_deg else angle_deg
 
 
 def _upright(picture: Size, angle_deg: float) -> tuple[Affine, Size]:
