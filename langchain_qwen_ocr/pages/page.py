@@ -90,10 +90,9 @@ class ImageOptions:
     def takes(self, picture: StoredPicture) -> bool:
         """Whether that picture may be sent as it is."""
         size, mime_type = picture.size_px, picture.mime_type
-        small = max(size) <= FOUR_K.width_px and min(size) <= FOUR_K.height_px
         return (
             (self.image_format is None or mime_type == f"image/{self.image_format}")
-            and (small or mime_type in {"image/jpeg", "image/png"})
+            and (fits_4k(size) or mime_type in {"image/jpeg", "image/png"})
             and min(size) >= MIN_SIDE_PX
             and max(size) <= MAX_ASPECT_RATIO * min(size)
             and size.area_px2 <= self.budget.max_pixels
@@ -199,6 +198,11 @@ class Page(ABC):
         """
         layer = self.inspect_text_layer()
         return None if layer is None or layer.doubts else layer
+
+
+def fits_4k(size: Size) -> bool:
+    """Whether a picture is small enough for every format that the service knows."""
+    return max(size) <= FOUR_K.width_px and min(size) <= FOUR_K.height_px
 
 
 def data_url_chars(length_bytes: int, mime_type: str) -> int:

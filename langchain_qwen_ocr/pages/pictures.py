@@ -51,7 +51,8 @@ def _decoding(where: str, *, source: str, page_index: int | None = None) -> Iter
     """Whatever a decoder raises becomes a SourceError that names the page."""
     try:
         yield
-    except SourceError:
+    except SourceError as error:
+        error.source = error.source or source
         raise
     except Exception as error:
         # Decoders raise nearly every built-in exception on damaged bytes: OSError, SyntaxError, struct.error...

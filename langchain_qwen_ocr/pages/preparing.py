@@ -20,6 +20,7 @@ from langchain_qwen_ocr.pages.page import (
     PreparedImage,
     StoredPicture,
     data_url_chars,
+    fits_4k,
 )
 
 _WORTH_A_WARNING = 4
@@ -43,8 +44,8 @@ def prepare(page: Page, options: ImageOptions) -> PreparedImage:
         size_px = drawn.size_px
         return PreparedImage(data=drawn.data, mime_type=drawn.mime_type, size_px=size_px, page=page.info(size_px))
     _check_shape(page, Size(*drawn.image.size))
-    fitted = _fitted(drawn.image, options)
-    padded = _padded(without_colour(fitted))
+    fitted = _fitted(without_colour(drawn.image), options)
+    padded = _padded(fitted)
     sent = _encode_within_limit(padded, page, options)
     to_drawing = Affine.resizing(Size(*fitted.size), Size(*drawn.image.size)) @ Affine.resizing(
         sent.size_px, Size(*padded.size)
@@ -83,9 +84,11 @@ def _fitted(image: Image.Image, options: ImageOptions) -> Image.Image:
         return image
     # Black and white or a palette has no shades to average in.
     smooth = image.convert(_SMOOTH_MODES.get(image.mode, image.mode))
-    return smooth.resize(smart_resize(size, options.budget), Image.Resampling.LANCZOS, reducing_gap=_REDUCING_GAP)
+    return smooth.resize(smart_resize(size, options.budget), _SHRINKING, reducing_gap=_REDUCING_GAP)
 
 
+_SHRINKING = Image.Resampling.HAMMING
+"""Nearly as sharp as LANCZOS when shrinking, in half the time; nothing is ever enlarged."""
 _SMOOTH_MODES = {"1": "L", "P": "RGB"}
 _REDUCING_GAP = 3.0
 """Large shrinking is done by whole factors first, as far as the eye does not see it (Pillow's own advice)."""
@@ -129,6 +132,8 @@ class _Encoded:
 def _encode_within_limit(image: Image.Image, page: Page, options: ImageOptions) -> _Encoded:
     """The picture encoded, short enough for a data URL."""
     image_format = options.image_format or _cheapest_format(image)
+    if image_format == "webp" and not fits_4k(Size(*image.size)):
+        image_format = "jpeg"  # beyond 4K the service takes no WebP
     first = _encode(image, image_format, options.jpeg_quality)
     if _is_short(first, options):
         return first
@@ -160,7 +165,7 @@ def _scaled(image: Image.Image, scale: float) -> Image.Image:
         return image
     smooth = image.convert(_SMOOTH_MODES.get(image.mode, image.mode))
     size = tuple(max(MIN_SIDE_PX, round(side * scale)) for side in image.size)
-    return smooth.resize((size[0], size[1]), Image.Resampling.LANCZOS, reducing_gap=_REDUCING_GAP)
+    return smooth.resize((size[0], size[1]), _SHRINKING, reducing_gap=_REDUCING_GAP)
 
 
 def _cheapest_format(image: Image.Image) -> ImageFormat:

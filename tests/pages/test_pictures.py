@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,35 @@ def test_boxes_follow_exif_orientation(orientation):
     left, top, right, bottom = red_box(opened(image.data))
     on_page = Quad.of(left, top, right, bottom).mapped(image.to_page)
     assert on_page.bounds == pytest.approx((0, 0, 20, 10), abs=2)
+
+
+def test_boxes_follow_exif_orientation_through_shrinking():
+    """A large photo that the decoder already halves gets its boxes on the full, upright page."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    stored = marked(120, 80).resize((1200, 800), Image.Resampling.NEAREST).transpose(Image.Transpose.ROTATE_90)
+    image = prepared(
+        encoded(stored, "JPEG", exif=exif, quality=95),
+        ImageOptions(budget=PixelBudget(max_pixels=100_000), image_format="png"),
+    )
+    assert image.page.size_px == Size(1200, 800)
+    on_page = Quad.of(*red_box(opened(image.data))).mapped(image.to_page)
+    assert on_page.bounds == pytest.approx((0, 0, 200, 100), abs=6)
+
+
+def test_webp_beyond_4k_becomes_jpeg():
+    """The service takes no WebP of that size, whatever the caller prefers."""
+    image = prepared(noisy(3900, 40), ImageOptions(image_format="webp"))
+    assert image.mime_type == "image/jpeg"
+    assert prepared(noisy(390, 40), ImageOptions(image_format="webp")).mime_type == "image/webp"
+
+
+def test_heic_without_its_extra_names_it(monkeypatch):
+    """Who has not installed the extra is told its name."""
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(SourceError, match=r'pip install "langchain-qwen-ocr\[heif\]"') as caught:
+        prepared(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", name="IMG_1.HEIC")
+    assert caught.value.source == "IMG_1.HEIC"
 
 
 def test_a_turned_jpeg_is_not_passed_through():
