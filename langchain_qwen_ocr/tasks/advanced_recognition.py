@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from langchain_qwen_ocr.tasks.layout import Layout
-from langchain_qwen_ocr.tasks.places import Line, Lines, read_lines, rectangle_of, write_lines
+from langchain_qwen_ocr.tasks.places import Lines, line_in_picture, read_lines, write_lines
 from langchain_qwen_ocr.tasks.task import Task
 
 _PROMPTS = {
@@ -44,7 +44,7 @@ class AdvancedRecognition(Task[Lines]):
     def from_layout(self, layout: Layout) -> Lines:
         """The lines of a page in reading order, in thousandths of the picture as it was received."""
         lines = (
-            Line.from_rect(line.text, rectangle_of(line.quad.mapped(layout.to_picture), layout.picture))
+            line_in_picture(line.text, line.quad.mapped(layout.to_picture), layout.picture)
             for line in layout.in_reading_order()
         )
         return Lines(tuple(lines), warnings=layout.warnings)

@@ -83,8 +83,11 @@ class FreePrompt(Task[Text]):
     def write(self, result: Text) -> str:
         """*result* as the service answers it: JSON in a fence, text bare."""
         if result.data is None:
-            return result.text if not unfence(result.text).opened else fence(result.text, "text")
-        return fence(result.text or json.dumps(result.data, ensure_ascii=False), "json")
+            forms = [result.text, fence(result.text, "text")]
+        else:
+            forms = [fence(result.text, "json"), result.text]
+        written = next((form for form in forms if self.parse(form) == result), None)
+        return fence(json.dumps(result.data, ensure_ascii=False), "json") if written is None else written
 
     def from_layout(self, layout: Layout) -> Text:
         """The page's text: a plain engine reads, and does not follow words."""

@@ -7,6 +7,7 @@ after a repair is refused.
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -16,8 +17,10 @@ from langchain_qwen_ocr.tasks.fences import fenced_block
 
 JSONValue = None | bool | int | float | str | list[Any] | dict[str, Any]
 
-_LONGEST_REPAIR = 1_000_000
+_LONGEST_REPAIR = 400_000
 """Characters. No model answers more; repairing is about a thousand times slower than reading."""
+_DEEPEST = 60
+"""How deep an answer may be nested."""
 _LEAST_KEPT = 0.6
 """Of the letters and digits of an answer, how many a repair must keep to be trusted."""
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?P<closed>")?|[\[\]{},:]|[^\s\[\]{},:"]+', re.DOTALL)
@@ -61,9 +64,11 @@ def read_json(answer: str) -> JSONAnswer:
         value, end = _decode(body[start:], notes)
     except ValueError:
         value, cut = _mend(body[start:], notes, answer, closed=block.opened and block.closed)
+        _check_depth(value, answer)
         return JSONAnswer(value, (*notes.all(), *_say_around(around)), cut or open_fence)
-    except RecursionError as error:
-        raise AnswerError("The JSON of the answer is nested too deeply to be read.", answer=answer) from error
+    except RecursionError:
+        _refuse_depth(answer)
+    _check_depth(value, answer)
     behind = body[start + end :].strip()
     if behind:
         around.append(behind)
@@ -125,10 +130,20 @@ def _whole(digits: str) -> int | str:
         return digits
 
 
+def _fraction(digits: str) -> float | str:
+    """A number with a fraction or an exponent; one beyond what a float holds stays text."""
+    number = float(digits)
+    return number if math.isfinite(number) else digits
+
+
 def _decode(text: str, notes: _Notes) -> tuple[JSONValue, int]:
     # Line breaks inside strings are what models write most often beside JSON: they do no harm, so they are let in.
     decoder = json.JSONDecoder(
-        object_pairs_hook=notes.pairs, parse_constant=notes.constant, parse_int=_whole, strict=False
+        object_pairs_hook=notes.pairs,
+        parse_constant=notes.constant,
+        parse_int=_whole,
+        parse_float=_fraction,
+        strict=False,
     )
     value, end = decoder.raw_decode(text)
     return value, end
@@ -140,7 +155,9 @@ def _mend(text: str, notes: _Notes, answer: str, *, closed: bool) -> tuple[JSONV
         raise AnswerError(
             f"The answer is no valid JSON and with {len(text):,} characters too long to be repaired.", answer=answer
         )
-    kept = None if closed else _complete_part(text)
+    kept = _complete_part(text, answer)
+    if closed:
+        kept = None
     try:
         if kept is not None:
             notes.repairs.append(
@@ -148,8 +165,8 @@ def _mend(text: str, notes: _Notes, answer: str, *, closed: bool) -> tuple[JSONV
             )
             return _decode_or_repair(kept.text, notes, answer), True
         return _repair(text, notes, answer), False
-    except RecursionError as error:
-        raise AnswerError("The JSON of the answer is nested too deeply to be read.", answer=answer) from error
+    except RecursionError:
+        _refuse_depth(answer)
 
 
 def _decode_or_repair(text: str, notes: _Notes, answer: str) -> JSONValue:
@@ -162,18 +179,40 @@ def _decode_or_repair(text: str, notes: _Notes, answer: str) -> JSONValue:
 def _repair(text: str, notes: _Notes, answer: str) -> JSONValue:
     import json_repair
 
-    value = json_repair.loads(text, skip_json_loads=True)
+    try:
+        value = json_repair.loads(text, skip_json_loads=True)
+    except ValueError:
+        _refuse(answer)
     if not isinstance(value, dict | list):
         _refuse(answer)
     written = json.dumps(value, ensure_ascii=False, default=str)
     if _letters(written) < _LEAST_KEPT * _letters(text):
         _refuse(answer)
     notes.repairs.append("The JSON was not well-formed and was repaired; compare it with the answer.")
-    return value
+    return _decode(written, notes)[0]
 
 
 def _refuse(answer: str) -> NoReturn:
     raise AnswerError("The answer is no valid JSON, and no repair of it can be trusted.", answer=answer)
+
+
+def _refuse_depth(answer: str) -> NoReturn:
+    raise AnswerError(f"The JSON of the answer is nested more than {_DEEPEST} levels deep.", answer=answer) from None
+
+
+def _check_depth(value: JSONValue, answer: str) -> None:
+    """Refuse what would exhaust the stack of whoever walks through it."""
+    level = [value]
+    for _ in range(_DEEPEST):
+        level = [
+            part
+            for outer in level
+            if isinstance(outer, dict | list)
+            for part in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return
+    _refuse_depth(answer)
 
 
 def _letters(text: str) -> int:
@@ -216,7 +255,7 @@ class _Kept:
     """Where in the source it ends."""
 
 
-def _complete_part(text: str) -> _Kept | None:
+def _complete_part(text: str, answer: str) -> _Kept | None:
     """What is complete in a JSON text that stops in its middle; None when all its brackets are closed.
 
     The half-written record of a list is left out as a whole; of a half-written object outside a list the complete
@@ -227,6 +266,8 @@ def _complete_part(text: str) -> _Kept | None:
         word = token[0]
         if word in _CLOSING:
             stack.append(_Open(word, token.end()))
+            if len(stack) > _DEEPEST:
+                _refuse_depth(answer)
             continue
         if word in {"}", "]"}:
             del stack[-1:]

@@ -303,31 +303,42 @@ def _object_of(read: JSONAnswer, shape: Record | None) -> tuple[dict[str, Any] |
         )
         if key and not (shape is not None and key in shape.fields):
             value = value[key]  # type: ignore[index, call-overload]
-        if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict):
+        if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict) and not _is_pair(value[0]):
             value = value[0]
     if isinstance(value, dict):
         return value, ()
     if not isinstance(value, list):
         return None, ()
+    if not value:
+        return {}, ("The answer is an empty list.",)
     return _object_of_list(value, shape)
 
 
+def _is_pair(part: dict[str, Any]) -> bool:
+    """Whether an object is one field, as a key and a value."""
+    return part.keys() == {"key", "value"}
+
+
 def _object_of_list(value: list[Any], shape: Record | None) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
-    if not value:
-        return {}, ("The answer is an empty list.",)
     if not all(isinstance(part, dict) for part in value):
         return None, ()
     lists = [name for name, part in shape.fields.items() if isinstance(part, Many)] if shape is not None else []
     if len(lists) == 1:
         return {lists[0]: value}, (f"The answer is a bare list; it was read as {lists[0]!r}.",)
-    if all({"key", "value"} <= part.keys() for part in value):
+    if all(map(_is_pair, value)):
         return {str(part["key"]): part["value"] for part in value}, ()
     names = [name for part in value for name in part]
     if len(names) == len(set(names)):
         return {name: part[name] for part in value for name in part}, (
             "The answer is a list; its objects were joined.",
         )
+    if shape is None:
+        return {_BARE_LIST: value}, (f"The answer is a bare list of records; it was read as {_BARE_LIST!r}.",)
     return None, ()
+
+
+_BARE_LIST = "items"
+"""What a list is called that the answer gives no name."""
 
 
 def _below(path: str, key: str) -> str:

@@ -183,8 +183,8 @@ def _turns_left(points: Sequence[Point]) -> bool:
     return doubled_area < 0
 
 
-def rectangle_of(quad: Quad, picture: Size) -> Rect:
-    """The rectangle that the service would answer for a line at *quad* px: whole thousandths of *picture*.
+def line_in_picture(text: str, quad: Quad, picture: Size) -> Line:
+    """The line as the service would answer it for text at *quad* px: whole thousandths of *picture*.
 
     Horizontal text has angle 90, the line's length as height and its height as width.
     """
@@ -196,7 +196,17 @@ def rectangle_of(quad: Quad, picture: Size) -> Rect:
     height = abs(along.x * down.y - along.y * down.x) / length if length else math.hypot(*down)
     angle = round(_upright(grid.angle_deg + 90))
     centre = grid.center
-    return (round(centre.x), round(centre.y), max(1, round(height)), max(1, round(length)), angle)
+    rect = (round(centre.x), round(centre.y), max(1, round(height)), max(1, round(length)), angle)
+    line = Line.from_rect(text, rect)
+    directed = min((angle - 90, angle + 90), key=lambda direction: _turn_between(direction, grid.angle_deg))
+    if _turn_between(line.angle_deg, directed) == 0:
+        return line
+    return Line.from_rect(text, rect, direction_deg=directed)
+
+
+def _turn_between(one_deg: float, other_deg: float) -> float:
+    """How far one direction is from another."""
+    return abs((one_deg - other_deg + 180) % 360 - 180)
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,8 +364,6 @@ class _Finder:
 def _line_of_object(entry: Mapping[str, Any], *, native: bool) -> Line | None:
     text = next((entry[key] for key in _TEXT_KEYS if isinstance(entry.get(key), str | int | float)), "")
     text = text if isinstance(text, str) else str(text)
-    if text == "null":
-        text = ""
     own = _numbers(entry.get("quad"))
     if len(own) == 8:  # noqa: PLR2004 - four corners
         return _own_line(text, entry, own)
@@ -525,10 +533,12 @@ def _lines_from_rows(answer: str) -> Lines | None:
 
 def _row_lines(row: str) -> tuple[list[Line], int, str] | None:
     """The lines of a row, how many of them had to be mended, and an incomplete place at its end."""
+    plain = _ROW.fullmatch(row)
+    if plain is not None and plain["text"] is None:
+        return [Line.from_rect("", _numbers(plain["rect"]))], 0, ""
     numbers = _number_row(row)
     if numbers is not None:
         return numbers
-    plain = _ROW.fullmatch(row)
     if plain is not None:
         text = plain["text"] or ""
         if _BRACKETED.search(text) is None:
@@ -600,6 +610,8 @@ class Unplaced:
 _USUAL_ANGLE_DEG = 15
 """Pages stand upright to within this; a fifth number beyond it in most rows is no angle but data."""
 _MOST_ROWS = 0.8
+_MOST_LOOKED_AT = 2000
+"""Rows by which an answer is judged."""
 
 
 def text_without_places(answer: str) -> Unplaced | None:
@@ -638,7 +650,7 @@ def _places_in_rows(answer: str) -> Lines | None:
     block = fenced_block(answer)
     if block.before.strip() or block.after.strip():
         return None
-    rows = [row for row in block.body.split("\n") if row.strip()]
+    rows = [row for row in block.body.split("\n", _MOST_LOOKED_AT) if row.strip()][:_MOST_LOOKED_AT]
     if not rows or len(rows[0]) > _LONGEST_RECT * 10:
         return None
     rects = [rect for row in rows for rect in _strict_rects(row)]

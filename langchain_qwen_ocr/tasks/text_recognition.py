@@ -43,9 +43,8 @@ def _is_plain(text: str) -> bool:
 
 
 def text_of_layout(layout: Layout) -> Text:
-    """The lines of a page in the order a person reads them."""
-    lines = layout.in_reading_order()
-    return Text("\n".join(line.text for line in lines), warnings=layout.warnings)
+    """The lines of a page in the order a person reads them; what stands side by side in one row shares a line."""
+    return Text(layout.text(), warnings=layout.warnings)
 
 
 @dataclass(frozen=True, kw_only=True)
