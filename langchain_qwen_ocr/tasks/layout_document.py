@@ -1,4 +1,4 @@
-"""A page as the blocks of a document: headings, paragraphs, lists and tables in reading order.
+"""A page as the blocks of a document: headings, paragraphs, lists, equations and tables in reading order.
 
 What a block is comes from where its rows stand and how high they are; a plain OCR engine does not see bold or italics.
 """
@@ -16,6 +16,7 @@ from langchain_qwen_ocr.geometry import Quad, reading_blocks, union_bounds
 from langchain_qwen_ocr.tasks.document import (
     MAX_HEADING_LEVEL,
     Block,
+    Formula,
     Heading,
     ListBlock,
     ListItem,
@@ -23,6 +24,7 @@ from langchain_qwen_ocr.tasks.document import (
     TableBlock,
 )
 from langchain_qwen_ocr.tasks.layout import Layout, LayoutLine
+from langchain_qwen_ocr.tasks.layout_formulas import is_plain_equation, stack_seen, to_latex
 from langchain_qwen_ocr.tasks.layout_tables import PlacedTable, find_tables
 from langchain_qwen_ocr.tasks.table import Table
 
@@ -91,6 +93,8 @@ class _Page:
         taken = frozenset[int]().union(*(placed.line_indexes for placed in tables))
         lines = [line for index, line in enumerate(layout.lines) if index not in taken and line.text.strip()]
         self.rows = tuple(_rows(lines, tables))
+        self.reads_formulas = stack_seen(layout) is None
+        """Whether a line is a whole formula; beside a fraction it may be a part of one."""
         self.body_height = _weighted_median(
             sorted((row.line_height, len(row.text)) for row in self.rows if row.table is None)
         )
@@ -326,7 +330,9 @@ def _are_alike(above: _Row, below: _Row) -> bool:
 
 
 def _paragraph(page: _Page, rows: Sequence[_Row]) -> Iterator[Block]:
-    if rows:
+    if len(rows) == 1 and page.reads_formulas and is_plain_equation(rows[0].text):
+        yield Formula(to_latex(rows[0].text))
+    elif rows:
         yield Paragraph(_text(page, rows))
 
 

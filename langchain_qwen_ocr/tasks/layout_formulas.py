@@ -139,6 +139,8 @@ _PLAIN_RELATIONS = frozenset(_RELATIONS) | {"\uff1d"}
 _MARKS = _PLAIN_RELATIONS | frozenset(_OPERATORS) | frozenset(_RAISED) | frozenset(_LOWERED) | frozenset(_ROOTS)
 """A line with one of them may be a formula; Greek letters, plus, minus and points also stand in other texts."""
 _WORD = re.compile(r"[A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f]+|[\u3040-\u30ff\u3400-\u9fff]+")
+_FIRST_KANA = 0x3040
+"""Letters of Chinese and Japanese stand from here on."""
 _LONG_WORD = 3
 """A word from so many letters on; shorter ones are products of variables."""
 _TAG = re.compile(r"\s+\((\d+(?:\.\d+)*[a-z]?)\)$")
@@ -154,7 +156,9 @@ def find_formulas(layout: Layout) -> tuple[str, ...]:
     Raises:
         UnsupportedTaskError: The page shows a fraction bar, or parts of a formula above each other.
     """
-    _refuse_stacks(layout)
+    stack = stack_seen(layout)
+    if stack:
+        raise UnsupportedTaskError(f"{stack} {_REMEDY}")
     texts = (" ".join(line.text for line in row) for row in layout.text_rows())
     return tuple(to_latex(text) for text in texts if is_formula(text))
 
@@ -165,6 +169,18 @@ def is_formula(text: str) -> bool:
         return False
     words = sum(len(word) >= _LONG_WORD and word not in _FUNCTIONS for word in _WORD.findall(text))
     return words < (5 if not _PLAIN_RELATIONS.isdisjoint(text) else 3)
+
+
+def is_plain_equation(text: str) -> bool:
+    """Whether a line is an equation in letters and numbers, without a word in it: mathematics in any document."""
+    words = _WORD.findall(text)
+    return (
+        is_formula(text)
+        and not _PLAIN_RELATIONS.isdisjoint(text)
+        and bool(words)
+        and all(len(word) < _LONG_WORD or word in _FUNCTIONS for word in words)
+        and not any(ord(word[0]) >= _FIRST_KANA for word in words)
+    )
 
 
 def to_latex(text: str) -> str:
@@ -202,7 +218,7 @@ def _pieces(text: str) -> Iterator[str]:
 def _word(word: str) -> str:
     if word in _FUNCTIONS:
         return "\\" + word
-    return rf"\text{{{word}}}" if len(word) > _LONG_WORD or ord(word[0]) >= 0x3040 else word  # noqa: PLR2004 - kana
+    return rf"\text{{{word}}}" if len(word) > _LONG_WORD or ord(word[0]) >= _FIRST_KANA else word
 
 
 def _argument(text: str, at: int) -> tuple[int, str]:
@@ -232,28 +248,24 @@ def _spaced(pieces: Iterable[str]) -> Iterator[str]:
 # --- What is above each other
 
 
-def _refuse_stacks(layout: Layout) -> None:
+def stack_seen(layout: Layout) -> str | None:
+    """What on a page looks like a formula on more than one line, as a sentence; None when nothing does."""
     lines = _ByHeight(layout.lines)
     for ruling in layout.rulings:
-        if ruling.is_horizontal:
-            stack = _over_and_under(ruling, lines.near((ruling.start.y + ruling.end.y) / 2))
-            if stack:
-                above, below = stack
-                raise UnsupportedTaskError(
-                    f'A fraction bar was seen, with "{above.text}" above and "{below.text}" below it. {_REMEDY}'
-                )
+        stack = _over_and_under(ruling, lines.near(ruling.start.y)) if ruling.is_horizontal else None
+        if stack:
+            return f'A fraction bar was seen, with "{stack[0].text}" above and "{stack[1].text}" below it.'
     for line in filter(lambda line: is_formula(line.text), layout.lines):
         near = lines.near(line.quad.center.y)
         for above, below in _beside_stack(line, near):
-            raise UnsupportedTaskError(
+            return (
                 f'"{above.text}" and "{below.text}" stand above each other beside "{line.text}", like the parts of '
-                f"a fraction. {_REMEDY}"
+                "a fraction."
             )
         for other in near:
             if _is_limit(line.quad.bounds, other.quad.bounds):
-                raise UnsupportedTaskError(
-                    f'"{other.text}" stands small above or below "{line.text}", like the limit of a sum. {_REMEDY}'
-                )
+                return f'"{other.text}" stands small above or below "{line.text}", like the limit of a sum.'
+    return None
 
 
 class _ByHeight:

@@ -7,7 +7,7 @@ import textwrap
 import pytest
 
 from langchain_qwen_ocr.geometry import Point, Quad, Size
-from langchain_qwen_ocr.tasks.document import Block, Heading, ListBlock, ListItem, Paragraph, TableBlock
+from langchain_qwen_ocr.tasks.document import Block, Formula, Heading, ListBlock, ListItem, Paragraph, TableBlock
 from langchain_qwen_ocr.tasks.layout import Layout, LayoutLine, Ruling
 from langchain_qwen_ocr.tasks.layout_document import find_blocks
 from langchain_qwen_ocr.tasks.layout_tables import find_tables
@@ -223,6 +223,19 @@ def test_a_page_that_is_a_table():
     """A page without a line outside of its table is that table."""
     sheet = Sheet().table("a b", "c d")
     assert blocks(sheet) == (TableBlock(find_tables(sheet.layout)[0].table),)
+
+
+def test_an_equation_on_a_line_of_its_own():
+    """An equation is a formula; a sum in words is text, and so is any part of a stacked one."""
+    sheet = Sheet().paragraph(TIDE).gap().line("E = mc²").gap().line("Total = 52").gap().paragraph(CHAIN)
+    assert blocks(sheet) == (Paragraph(TIDE), Formula("E = mc^{2}"), Paragraph("Total = 52"), Paragraph(CHAIN))
+
+
+def test_the_parts_of_a_fraction_are_no_equations():
+    """On a page with a fraction no line is called a whole formula."""
+    sheet = Sheet().line("a = b", step=60).line("c = d", step=60)
+    sheet.rulings.append(Ruling(Point(55, 86), Point(135, 86)))
+    assert not any(isinstance(block, Formula) for block in blocks(sheet))
 
 
 def test_an_empty_page():
