@@ -451,7 +451,12 @@ def test_a_model_can_be_saved_and_loaded(monkeypatch):
     model = ChatQwenOCR(api_key=SecretStr(KEY), max_pixels=500_000)
 
     saved = dumps(model)
-    loaded = loads(saved, allowed_objects=[ChatQwenOCR], secrets_from_env=True)
+    loaded = loads(
+        saved,
+        allowed_objects=[ChatQwenOCR],
+        valid_namespaces=["langchain_qwen_ocr"],
+        secrets_from_env=True,
+    )
 
     assert json.loads(saved)["id"] == ["langchain_qwen_ocr", "chat_models", "ChatQwenOCR"]
     assert loaded == model
