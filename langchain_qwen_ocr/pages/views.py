@@ -131,12 +131,16 @@ def _count(size: Size, options: ImageOptions) -> int:
 
 _SMALL_SIDE_PX = 800
 """Lines of text are found on a picture of this size."""
-_INK_SHARE = 0.5
-"""A pixel this much darker than the paper, of the way to the darkest, is ink."""
-_LEAST_INK = 200
-"""So few pixels of ink say nothing about lines."""
-_SIDEWAYS = 1.6
+_AROUND_PX = 8
+"""How far around a pixel the paper is looked at: about a line of text."""
+_LEAST_DEPTH = 20
+"""How much darker than that ink is, of 255."""
+_LEAST_INK = 0.005
+"""So small a share of ink says nothing about lines."""
+_SIDEWAYS = 1.3
 """How much more the columns must swing than the rows before a page counts as lying on its side."""
+_EDGE_ROWS = 4
+"""So many rows are where edges of the paper or a frame may be."""
 _LEAST_SIGNAL = 4.0
 """How much more the rows must swing than strewn ink would."""
 _LARGEST_SKEW_DEG = 5.0
@@ -152,7 +156,8 @@ class UprightPage(_View):
 
     Whether lines lie along the page or across it, and by how many degrees they are askew, shows in how the ink is
     spread over rows and columns. Which way up they read does not: a page on its side is turned clockwise or
-    counter-clockwise by *lies_clockwise*, and one upside down stays so.
+    counter-clockwise by *lies_clockwise*, and one upside down stays so. A page whose ink does not say, such as a short
+    receipt or a few formulas, is left as it is.
 
     Args:
         base: The page.
@@ -226,18 +231,15 @@ def _quarter(ink: Image.Image) -> Image.Image:
 
 
 def _ink(image: Image.Image) -> Image.Image | None:
-    """Where a small picture of the page is dark; None when there is too little."""
-    from PIL import Image
+    """Where a small picture of the page is darker than around; None when there is too little of that."""
+    from PIL import Image, ImageChops, ImageFilter
 
     grey = image.convert("L")
     grey.thumbnail((_SMALL_SIDE_PX, _SMALL_SIDE_PX), Image.Resampling.BOX)
-    low, high = grey.getextrema()
-    assert not isinstance(low, tuple)
-    assert not isinstance(high, tuple)
-    paper = max(range(256), key=grey.histogram().__getitem__)
-    limit = paper - _INK_SHARE * (paper - low)
-    ink = grey.point(lambda value: 255 * (value < limit))
-    return ink if high > low and ink.histogram()[255] >= _LEAST_INK else None
+    # Against its surroundings, so that shadows and the desk below a photographed page are no ink.
+    depth = ImageChops.subtract(grey.filter(ImageFilter.BoxBlur(_AROUND_PX)), grey)
+    ink = depth.point(lambda value: 255 * (value >= _LEAST_DEPTH))
+    return ink if ink.histogram()[255] >= _LEAST_INK * ink.width * ink.height else None
 
 
 def _swing(ink: Image.Image) -> float:
@@ -246,7 +248,9 @@ def _swing(ink: Image.Image) -> float:
 
     # One column of the mean darkness of each row.
     profile = array("f", ink.convert("F").resize((1, ink.height), Image.Resampling.BOX).tobytes())
-    return sum((below - above) ** 2 for above, below in pairwise(profile)) / max(len(profile), 1)
+    steps = sorted((below - above) ** 2 for above, below in pairwise(profile))
+    # The sharpest few are edges of the paper and frames, not lines of text.
+    return sum(steps[:-_EDGE_ROWS]) / max(len(steps), 1)
 
 
 def _swing_by_chance(ink: Image.Image) -> float:

@@ -100,7 +100,24 @@ def test_the_turn_of_a_page_is_found(angle_deg):
     assert find_turn_deg(image) == pytest.approx(angle_deg, abs=0.51)
 
 
-@pytest.mark.parametrize("image", [Image.new("L", (300, 200), 255), noisy(300, 200)], ids=["blank", "noise"])
+@pytest.mark.parametrize("angle_deg", [0, 90])
+def test_the_edges_of_the_paper_are_not_lines(angle_deg):
+    """A page photographed on a dark desk is judged by its text, not by its outline."""
+    desk = Image.new("L", (1300, 1500), 60)
+    desk.paste(text_page(), (200, 150))
+    assert find_turn_deg(desk.rotate(-angle_deg, expand=True)) == angle_deg
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        Image.new("L", (300, 200), 255),
+        Image.new("L", (900, 1200), 244).rotate(2, expand=True, fillcolor=255),
+        Image.new("L", (900, 1200), 244).rotate(2, expand=True, fillcolor=40),
+        noisy(300, 200),
+    ],
+    ids=["blank", "askew-paper", "askew-paper-on-a-desk", "noise"],
+)
 def test_a_page_without_lines_is_left_alone(image):
     """Where there are no lines there is nothing to turn."""
     assert find_turn_deg(image) == 0
