@@ -177,7 +177,7 @@ def is_plain_equation(text: str) -> bool:
     return (
         is_formula(text)
         and not _PLAIN_RELATIONS.isdisjoint(text)
-        and bool(words)
+        and any(letter.isalpha() for letter in text)
         and all(len(word) < _LONG_WORD or word in _FUNCTIONS for word in words)
         and not any(ord(word[0]) >= _FIRST_KANA for word in words)
     )

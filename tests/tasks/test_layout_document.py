@@ -233,7 +233,8 @@ def test_an_equation_on_a_line_of_its_own():
 
 def test_the_parts_of_a_fraction_are_no_equations():
     """On a page with a fraction no line is called a whole formula."""
-    sheet = Sheet().line("a = b", step=60).line("c = d", step=60)
+    sheet = Sheet().line("a = b", step=60).line("c = d", step=160).line("α = β")
+    assert blocks(sheet)[-1] == Formula(r"\alpha = \beta")
     sheet.rulings.append(Ruling(Point(55, 86), Point(135, 86)))
     assert not any(isinstance(block, Formula) for block in blocks(sheet))
 
