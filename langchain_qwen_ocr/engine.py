@@ -29,6 +29,7 @@ from langchain_qwen_ocr.errors import (
     SourceError,
     UnsupportedTaskError,
 )
+from langchain_qwen_ocr.estimates import Estimate, estimate
 from langchain_qwen_ocr.exchange import OCRRequest, Outcome, Reading
 from langchain_qwen_ocr.geometry import CoordinateFrame, PixelBudget
 from langchain_qwen_ocr.models import ModelProfile, find_model, find_region
@@ -356,6 +357,30 @@ class QwenOCR:
                 pending.cancel()
             await asyncio.gather(*window, return_exceptions=True)
             jobs.close()
+
+    def estimate(
+        self,
+        source: Source | Iterable[Source],
+        task: Task[Any] = _TEXT,
+        *,
+        pages: str | None = None,
+        password: str | None = None,
+    ) -> Estimate:
+        """What reading would cost, in pages, tokens and money, without sending anything.
+
+        Takes the same arguments as `read`. Pages are measured, not rendered; a page that cannot be sent is named.
+
+        Raises:
+            SourceError: A single source cannot be opened.
+            OptionError: An argument cannot work.
+        """
+        opening = partial(open_pages, pages=pages, password=password, limits=self._limits)
+        opened = (
+            page
+            for job in _jobs(source, task, opening, together=False)
+            for page in ((job.error,) if isinstance(job, _Unopened) else job)
+        )
+        return estimate(opened, self.question(task), region=self.region)
 
     def close(self) -> None:
         """Give up threads and connections; calls that wait for their turn end at once."""

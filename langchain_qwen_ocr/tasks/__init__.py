@@ -16,6 +16,18 @@ from langchain_qwen_ocr.tasks.table_parsing import TableParsing
 from langchain_qwen_ocr.tasks.task import Task
 from langchain_qwen_ocr.tasks.text_recognition import TextRecognition
 
+__all__ = [
+    "TASKS",
+    "AdvancedRecognition",
+    "DocumentParsing",
+    "FormulaRecognition",
+    "FreePrompt",
+    "KeyInformationExtraction",
+    "MultilingualRecognition",
+    "TableParsing",
+    "TextRecognition",
+]
+
 TASKS: Mapping[str, type[Task[Result]]] = MappingProxyType(
     {
         task.name: task

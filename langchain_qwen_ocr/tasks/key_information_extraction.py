@@ -180,6 +180,7 @@ class KeyInformationExtraction(Task[Fields[M]], Generic[M]):
     name: ClassVar[str] = "key_information_extraction"
     Arguments: ClassVar[type[TaskArguments]] = KeyInformationExtractionArguments
     spans_pages: ClassVar[bool] = True
+    flags: ClassVar[Mapping[str, str]] = {"fields": "schema"}
 
     schema: type[M] | Mapping[str, Any] | None = field(default=None, hash=False)
     benchmark_clause: bool = field(default=True, kw_only=True)
@@ -286,7 +287,8 @@ class KeyInformationExtraction(Task[Fields[M]], Generic[M]):
             problems |= broken
             data = made  # type: ignore[assignment]
         items, unplaced = _with_problems(reader.items, problems)
-        return Fields(values, items, data, warnings=(*warnings, *reader.warnings, *unplaced), cut=cut)
+        stated = (f"{item.path}: {item.problem}" for item in items if item.problem is not None)
+        return Fields(values, items, data, warnings=(*warnings, *reader.warnings, *stated, *unplaced), cut=cut)
 
 
 _ENVELOPE = ("output", "choices", "message", "content", "ocr_result", "kv_result")

@@ -37,6 +37,8 @@ class Task(Generic[R]):
     """The service's own id of the task."""
     Arguments: ClassVar[type[TaskArguments]] = TaskArguments
     """What tools and the command line ask for, beside the picture."""
+    flags: ClassVar[Mapping[str, str]] = {}
+    """Arguments that the command line calls otherwise: their name, and the option without its dashes."""
     spans_pages: ClassVar[bool] = False
     """Whether several pages can be read in one request."""
 

@@ -1,0 +1,240 @@
+"""What the commands do."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from langchain_qwen_ocr.cli.output import Folder, Output, StandardOutput, say, source_name
+from langchain_qwen_ocr.errors import OptionError
+from langchain_qwen_ocr.models import MODELS, ModelProfile, Price
+from langchain_qwen_ocr.tasks import TASKS
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+    from langchain_qwen_ocr.engine import QwenOCR
+    from langchain_qwen_ocr.exchange import Reading
+    from langchain_qwen_ocr.report import Report
+    from langchain_qwen_ocr.tasks.results import Result
+    from langchain_qwen_ocr.tasks.task import Task
+
+
+def read(options: argparse.Namespace, task: Task[Result], ocr: QwenOCR) -> int:
+    """Read the sources; exit with the code of the first error."""
+    from langchain_qwen_ocr.report import Tally
+
+    output: Output = Folder(options.out, options.format) if options.out else StandardOutput(options.format)
+    exit_code, tally, complete = 0, Tally(), False
+    bar = _bar() if _shows_progress(options) else None
+    try:
+        with ocr, closing(_Readings(ocr, task, options)) as readings:
+            for name, source, reading in readings:
+                tally.add(reading)
+                exit_code = exit_code or (0 if reading.error is None else reading.error.exit_code)
+                output.add(name, reading)
+                if options.draw is not None and reading.regions:
+                    _draw(source, reading, _numbered(options.draw, reading, several=len(options.sources) > 1))
+                _show(bar, tally.report()) if bar is not None else _tell(reading)
+        complete = True
+    finally:
+        output.close(complete=complete)
+        if bar is not None:
+            bar.close()
+        report = tally.report()
+        if options.out or report.total_pages > 1:
+            say(str(report))
+    return exit_code
+
+
+class _Readings:
+    """The readings of all sources, each with its source's name and the source itself."""
+
+    def __init__(self, ocr: QwenOCR, task: Task[Result], options: argparse.Namespace) -> None:
+        self._ocr, self._task, self._options = ocr, task, options
+        self._iterators: list[Any] = []
+
+    def __iter__(self) -> Iterator[tuple[str, Any, Reading[Result]]]:
+        from langchain_qwen_ocr.loaders.sources import Sources
+
+        named = [(name, sys.stdin.buffer.read() if name == "-" else name) for name in self._options.sources]
+        groups = [[source] for source in named] if self._options.together else [named]
+        for group in groups:
+            # One call for all sources, so that the last page of one and the first of the next are in flight together.
+            sources = Sources([source for _, source in group])
+            for reading in self._read(sources):
+                sources.origin_of(reading)
+                name = "-" if reading.source == "bytes" else reading.source
+                yield name, dict(group).get(name, name), reading
+
+    def _read(self, sources: Any) -> Iterator[Reading[Result]]:  # noqa: ANN401 - an iterable of any sources
+        readings = self._ocr.read(
+            sources,
+            self._task,
+            pages=self._options.pages,
+            together=self._options.together,
+            password=self._options.password,
+        )
+        self._iterators.append(readings)
+        return readings
+
+    def close(self) -> None:
+        """Stop what is in flight."""
+        for iterator in self._iterators:
+            iterator.close()
+
+
+def _tell(reading: Reading[Result]) -> None:
+    """What a person should know about a page."""
+    page = f"Page {reading.page_number} of {reading.source}"
+    if reading.outcome != "ok":
+        say(f"{page}: {reading.outcome}")
+    for warning in reading.warnings:
+        say(warning if warning.startswith("Page ") else f"{page}: {warning}")
+
+
+def _shows_progress(options: argparse.Namespace) -> bool:
+    if options.progress is not None:
+        return bool(options.progress)
+    return options.out is not None and sys.stderr.isatty()
+
+
+def _bar() -> tqdm[Any]:
+    from tqdm import tqdm
+
+    return tqdm(unit="page", desc="qwen-ocr", file=sys.stderr)
+
+
+def _show(bar: tqdm[Any], report: Report) -> None:
+    bar.set_postfix_str(
+        f"{report.cost:f} {report.currency}, {len(report.failures)} failed"
+        if report.cost is not None
+        else f"{len(report.failures)} failed",
+        refresh=False,
+    )
+    bar.update(report.total_pages - bar.n)
+
+
+def _draw(source: Any, reading: Reading[Result], path: Path) -> None:  # noqa: ANN401 - any source
+    """Save the page with its regions."""
+    from langchain_qwen_ocr.draw import draw_regions, regions_to_svg
+    from langchain_qwen_ocr.pages import open_pages
+
+    assert reading.size_px is not None, "a reading with regions has a page"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix.lower() == ".svg":
+        path.write_text(regions_to_svg(reading.regions, reading.size_px), encoding="utf-8")
+    else:
+        page = next(open_pages(source, pages=str(reading.page_number)))
+        draw_regions(page, reading.regions, size_px=reading.size_px).save(path)
+    say(f"Drew {path}")
+
+
+def _numbered(path: Path, reading: Reading[Result], *, several: bool) -> Path:
+    """A name of its own for each page of each source."""
+    source = f"-{source_name(reading.source)}" if several else ""
+    page = "" if reading.total_pages == 1 else f"-{reading.page_number}"
+    return path.with_name(f"{path.stem}{source}{page}{path.suffix}")
+
+
+def estimate(options: argparse.Namespace, task: Task[Result], ocr: QwenOCR) -> int:
+    """Say what reading would cost."""
+    from langchain_qwen_ocr.loaders.sources import Sources
+
+    with ocr:
+        expected = ocr.estimate(Sources(options.sources), task, pages=options.pages, password=options.password)
+    if options.json:
+        _print_json(expected.to_dict())
+    else:
+        print(expected)
+    return 0
+
+
+def interpret_answers(options: argparse.Namespace) -> int:
+    """Read saved answers as the pipeline would, and print the table: file, outcome, what was found, warnings."""
+    from langchain_qwen_ocr.cli.saved_answers import read_saved
+
+    width, _, height = options.size.partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise OptionError(f"--size is WIDTHxHEIGHT in px, such as 1240x1754, not {options.size!r}.")
+    rows = list(read_saved(options.answers, task=options.task, model=options.model, size=(int(width), int(height))))
+    if options.json:
+        for _, reading in rows:
+            _print_json(reading.to_dict(), indent=None)
+        return 0
+    widest = max((len(path.name) for path, _ in rows), default=0)
+    for path, reading in rows:
+        warnings = "; ".join(reading.warnings)
+        print(f"{path.name:{widest}}  {reading.outcome:9}  {len(reading.text):5} characters  {warnings}".rstrip())
+    return 0
+
+
+def serve(options: argparse.Namespace) -> int:
+    """Answer requests until interrupted."""
+    from langchain_qwen_ocr.local.server import serve as serve_local
+
+    say(f"Serving the embedded engine at http://{options.host}:{options.port}/v1; pictures as data URLs only.")
+    serve_local(host=options.host, port=options.port)
+    return 0
+
+
+def list_tasks(options: argparse.Namespace) -> int:
+    """Print the tasks, their arguments and the forms of their results."""
+    if options.json:
+        _print_json(
+            [
+                {
+                    "name": task.name,
+                    "description": task.description(),
+                    "arguments": task.Arguments.model_json_schema(),
+                    "forms": list(task.result_type().forms),
+                }
+                for task in TASKS.values()
+            ]
+        )
+        return 0
+    for task in TASKS.values():
+        print(f"{task.name}\n    {task.description().splitlines()[0]}")
+        for name, field in task.Arguments.model_fields.items():
+            print(f"    --{task.flags.get(name, name.replace('_', '-'))}: {field.description}")
+        print(f"    forms: {', '.join(task.result_type().forms)}")
+    return 0
+
+
+def list_models(options: argparse.Namespace) -> int:
+    """Print the models, their limits and what they cost today."""
+    if options.json:
+        _print_json([_model_row(model) for model in MODELS])
+        return 0
+    for model in MODELS:
+        print(f"{model.name}\n    {', '.join(model.regions)}; answers up to {model.max_output_tokens} tokens")
+        for price in _prices(model):
+            print(
+                f"    {price.region}: {price.per_million_input} {price.currency} a million tokens in, "
+                f"{price.per_million_output} out (since {price.since})"
+            )
+    return 0
+
+
+def _prices(model: ModelProfile) -> list[Price]:
+    return [price for region in model.regions if (price := model.price(region)) is not None]
+
+
+def _model_row(model: ModelProfile) -> dict[str, Any]:
+    return {
+        "name": model.name,
+        "regions": model.regions,
+        "max_output_tokens": model.max_output_tokens,
+        "max_pixels": model.max_pixels,
+        "prices": [dataclasses.asdict(price) for price in _prices(model)],
+    }
+
+
+def _print_json(value: Any, *, indent: int | None = 2) -> None:  # noqa: ANN401 - JSON
+    print(json.dumps(value, ensure_ascii=False, indent=indent, default=str))

@@ -1,0 +1,91 @@
+"""How a run went: every page counted, also those that gave nothing."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from langchain_qwen_ocr.errors import QwenOCRError
+from langchain_qwen_ocr.exchange import OUTCOMES, Outcome, Reading
+from langchain_qwen_ocr.usage import Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """Pages by outcome, what they cost, and what went wrong."""
+
+    pages: Mapping[Outcome, int] = field(default_factory=dict)
+    """How many pages had each outcome."""
+    usage: Usage = field(default_factory=Usage)
+    seconds: float = 0.0
+    """From the first page asked for to the last one given."""
+    failures: tuple[str, ...] = ()
+    """What went wrong, page by page; pages that a cap left out are here too."""
+
+    @property
+    def total_pages(self) -> int:
+        """How many pages there were."""
+        return sum(self.pages.values())
+
+    @property
+    def cost(self) -> Decimal | None:
+        """In `currency`; None where no price is known."""
+        return self.usage.cost
+
+    @property
+    def currency(self) -> str | None:
+        """The currency of `cost`."""
+        return self.usage.currency
+
+    def __str__(self) -> str:
+        """For a person, failures one a line."""
+        counts = ", ".join(f"{self.pages[outcome]} {outcome}" for outcome in OUTCOMES if outcome in self.pages)
+        cached = f", {self.usage.cached} from the cache" if self.usage.cached else ""
+        cost = f", {self.cost:f} {self.currency}" if self.cost is not None else ""
+        head = (
+            f"{self.total_pages} pages in {self.seconds:.1f} s ({counts or 'nothing read'}), "
+            f"{self.usage.total_tokens} tokens{cached}{cost}"
+        )
+        return "\n".join((head, *(f"  {failure}" for failure in self.failures)))
+
+
+class Tally:
+    """Counts readings as they come; `report` says how it stands."""
+
+    def __init__(self, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._now_s = now_s
+        self._began_s = now_s()
+        self._pages: Counter[Outcome] = Counter()
+        self._usage = Usage()
+        self._failures: list[str] = []
+
+    def add(self, reading: Reading[Any]) -> None:
+        """Count a reading."""
+        self._pages[reading.outcome] += len(reading.page_indexes)
+        self._usage += reading.usage
+        failure = _failure(reading)
+        if failure:
+            self._failures.append(failure)
+
+    def report(self) -> Report:
+        """How it stands."""
+        return Report(
+            pages=dict(self._pages),
+            usage=self._usage,
+            seconds=self._now_s() - self._began_s,
+            failures=tuple(self._failures),
+        )
+
+
+def _failure(reading: Reading[Any]) -> str:
+    if reading.is_good:
+        return str(reading.error) if reading.error is not None else ""
+    try:
+        reading.raise_for_outcome()
+    except QwenOCRError as error:
+        return str(error)
+    return ""
