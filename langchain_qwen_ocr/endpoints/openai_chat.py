@@ -155,20 +155,22 @@ def _answer_text(content: object) -> str | None:
     """The text of a message; None where it has none.
 
     In the native dialect the content is a list of parts, and `ocr_result` beside the text is what the service made
-    of it: taken where the text is of no use.
+    of it. Its places are taken before the text's, which older models write without the words; anything else only
+    where there is no text.
     """
     if content is None or isinstance(content, str):
         return content
     if not isinstance(content, list):
         return None
     parts = [part for part in content if isinstance(part, Mapping)]
+    results = [part["ocr_result"] for part in parts if isinstance(part.get("ocr_result"), Mapping)]
     texts = [part["text"] for part in parts if isinstance(part.get("text"), str)]
-    if any(text.strip() for text in texts):
+    placed = next((result for result in results if result.get("words_info")), None)
+    if placed is None and any(text.strip() for text in texts):
         return "".join(texts)
-    for part in parts:
-        read = part.get("ocr_result")
-        if isinstance(read, Mapping) and read:
-            inner = next((read[name] for name in ("kv_result", "words_info") if read.get(name)), read)
+    for result in (placed, *results):
+        if result:
+            inner = next((result[name] for name in ("words_info", "kv_result") if result.get(name)), result)
             return json.dumps(inner, ensure_ascii=False)
     return "" if texts else None
 

@@ -229,6 +229,7 @@ def test_cost_follows_model_and_region(model, region, cost, currency):
         ([{"text": "```json\n{}\n```", "ocr_result": {"kv_result": {"No": "1"}}}], "```json\n{}\n```"),
         ([{"text": " ", "ocr_result": {"kv_result": {"No": "8"}}}], '{"No": "8"}'),
         ([{"ocr_result": {"words_info": [{"text": "阿"}]}}], '[{"text": "阿"}]'),
+        ([{"text": "[{}]", "ocr_result": {"words_info": [{"text": "阿"}]}}], '[{"text": "阿"}]'),
         ([{"ocr_result": {"pages": 1}}], '{"pages": 1}'),
         ([{"text": ""}], ""),
     ],
