@@ -16,7 +16,6 @@ from langchain_qwen_ocr.errors import OptionError
 from langchain_qwen_ocr.tasks.table import Cell, Table
 from langchain_qwen_ocr.tasks.wording import (
     FOOTNOTE_MARK,
-    MATH,
     harmless_latex,
     markdown_text,
     normal_lines,
@@ -33,10 +32,7 @@ _BLANK_LINES = re.compile(r"\n\s*\n")
 
 def _normalize(block: object, *names: str) -> None:
     for name in names:
-        text = normal_lines(getattr(block, name))
-        if "\\(" in text:
-            text = MATH.sub(lambda found: harmless_latex(found[0]), text)
-        object.__setattr__(block, name, text)
+        object.__setattr__(block, name, normal_lines(getattr(block, name)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -383,11 +379,13 @@ def _field_latex(cell: Cell) -> str:
         text = f"\\thead{{{text}}}"
     elif "\n" in cell.text:
         text = f"\\makecell{{{text}}}"
+    # Nothing at all would be a place under another cell.
+    text = text or "{}"
     if cell.row_span > 1:
         text = f"\\multirow{{{cell.row_span}}}{{*}}{{{text}}}"
     if cell.column_span > 1:
         text = f"\\multicolumn{{{cell.column_span}}}{{l}}{{{text}}}"
-    return text or "{}"
+    return text
 
 
 # HTML.

@@ -62,8 +62,12 @@ class Grid:
         Raises:
             AnswerError: The row is longer than any table's.
         """
-        row, covered = self._row, self._covered_until
-        column = self._column
+        row, covered, column = self._row, self._covered_until, self._column
+        if cell.row_span == cell.column_span == 1 and self._last_covered <= row and column < len(covered):
+            self._cells.append(Cell(row, column, text, 1, 1, cell.is_header))
+            self._column = column + 1
+            self._row_is_empty = False
+            return
         while column < len(covered) and covered[column] > row:
             column += 1
         width = cell.column_span

@@ -30,19 +30,24 @@ from langchain_qwen_ocr.tasks.grid import Grid
 from langchain_qwen_ocr.tasks.table import MAX_COLUMN_SPAN, MAX_ROW_SPAN, Cell
 from langchain_qwen_ocr.tasks.wording import lowered, normal_lines, raised
 
-_TAG = re.compile(r"""(</?[A-Za-z](?:[^<>"']|"[^"<]*"|'[^'<]*')*>|</?[A-Za-z][^<>]*>)""")
+_TOKEN = re.compile(
+    r"""<(t[dh])>([^<]*)</\1>\s*                                                  # a plain cell, at once
+      | (</?[A-Za-z](?:[^<>"']|"[^"<]*"|'[^'<]*')*>|</?[A-Za-z][^<>]*>)           # any tag
+    """,
+    re.VERBOSE,
+)
 _NAME = re.compile(r"</?([A-Za-z][A-Za-z0-9]*)")
 _SPAN = re.compile(r"\b(row|col)span\s*=\s*[\"']?\s*\+?(\d{1,20})", re.IGNORECASE)
 _ATTRIBUTE = re.compile(r"\b(alt|src)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s>]+))", re.IGNORECASE)
 _UNFINISHED = re.compile(r"<(?:[/!?A-Za-z][^<>]*)?\s*\Z")
 _RAISED = re.compile(r"<su([pb])>\s*([0-9+=()n−-]{1,20})\s*</su\1>", re.IGNORECASE)
 _DECLARATION = re.compile(r"<[!?](?!--)[^<>]*>")
-_INVISIBLE = tuple(
-    (re.compile(rf"<{name}(?=[\s>/])", re.IGNORECASE), re.compile(rf"</{name}\s*>", re.IGNORECASE))
-    for name in ("script", "style", "head", "template")
-)
+_INVISIBLE = re.compile(r"<(script|style|head|template)(?=[\s>/])", re.IGNORECASE)
+_INVISIBLE_END = {name: re.compile(rf"</{name}\s*>", re.IGNORECASE) for name in ("script", "style", "head", "template")}
 _TABLE_TAG = re.compile(r"<(?:table|thead|tbody|tr|t[dh])(?=[\s>/]|\Z)", re.IGNORECASE)
 
+_COMMON_TAG_LENGTH = 9
+_BODY_CELL, _HEADER_CELL = Cell(0, 0, ""), Cell(0, 0, "", is_header=True)
 _MAX_DEPTH = 16
 """How deep tables and lists are followed; what is deeper is text of the level above."""
 
@@ -68,11 +73,15 @@ def read_html(text: str, *, keep_lines: bool = False) -> Blocks:
     visible, comment_open = _visible(text)
     whole = _UNFINISHED.sub("", visible)
     reader = _Reader(keep_lines=keep_lines)
-    for index, token in enumerate(_TAG.split(whole)):
-        if index % 2:
-            reader.tag(token)
-        elif token:
-            reader.text(token)
+    between, *tokens = _TOKEN.split(whole)
+    reader.text(between)
+    for cell, words, tag, between in zip(tokens[::4], tokens[1::4], tokens[2::4], tokens[3::4], strict=True):
+        if tag is not None:
+            reader.tag(tag)
+        else:
+            reader.plain_cell(cell, words)
+        if between:
+            reader.text(between)
     stops_in_tag = whole != visible
     reader.end(stops_in_tag=stops_in_tag)
     cut = reader.cut or stops_in_tag or comment_open
@@ -95,22 +104,20 @@ def _visible(text: str) -> tuple[str, bool]:
         position = end + 3
     text = _DECLARATION.sub("", "".join([*pieces, text[position:]]))
     text = _RAISED.sub(lambda found: (raised if found[1] in "pP" else lowered)(found[2]), text)
-    for opening, closing in _INVISIBLE:
-        text, is_open = _without(text, opening, closing)
-        open_at_end = open_at_end or is_open
-    return text, open_at_end
+    return _without_invisible(text, open_at_end=open_at_end)
 
 
-def _without(text: str, opening: re.Pattern[str], closing: re.Pattern[str]) -> tuple[str, bool]:
+def _without_invisible(text: str, *, open_at_end: bool) -> tuple[str, bool]:
     pieces: list[str] = []
     position = 0
-    while (start := opening.search(text, position)) is not None:
-        end = closing.search(text, start.end())
+    while (start := _INVISIBLE.search(text, position)) is not None:
+        end = _INVISIBLE_END[start[1].lower()].search(text, start.end())
         if end is None:
-            return "".join([*pieces, text[position:]]), True
+            open_at_end = True
+            break
         pieces.append(text[position : start.start()])
         position = end.end()
-    return "".join([*pieces, text[position:]]), False
+    return "".join([*pieces, text[position:]]), open_at_end
 
 
 class _OpenTable:
@@ -151,13 +158,16 @@ class _Reader:
         self._in_code = False
         self._open: dict[str, int] = {}
         self._ends_in_text = False
+        self._known: dict[str, tuple[_Handler | None, str]] = {}
 
     # Text.
 
     def text(self, text: str) -> None:
+        table = self._tables[-1] if self._tables else None
+        if table is not None and table.cell is None and text.isspace():
+            return
         if "&" in text:
             text = html.unescape(text)
-        table = self._tables[-1] if self._tables else None
         if table is None:
             if not self._keep_lines and not self._in_code:
                 text = text.replace("\n", " ").replace("\r", " ")
@@ -181,16 +191,21 @@ class _Reader:
     # Tags.
 
     def tag(self, tag: str) -> None:
-        name = _NAME.match(tag)
-        assert name is not None, "the pattern of a tag begins with its name"
-        is_end = tag[1] == "/"
+        known = self._known.get(tag)
+        if known is None:
+            name = _NAME.match(tag)
+            assert name is not None, "the pattern of a tag begins with its name"
+            word = name[1].lower()
+            known = ((_END_TAGS if tag[1] == "/" else _START_TAGS).get(word), word)
+            # Thousands of tags are the same few; those with attributes are not worth keeping.
+            if len(tag) < _COMMON_TAG_LENGTH:
+                self._known[tag] = known
+        handler, word = known
         self._ends_in_text = False
-        word = name[1].lower()
-        handler = (_END_TAGS if is_end else _START_TAGS).get(word)
         if handler is not None:
             handler(self, tag)
         if word in _CONTAINERS:
-            self._open[word] = self._open.get(word, 0) + (-1 if is_end else 1)
+            self._open[word] = self._open.get(word, 0) + (-1 if tag[1] == "/" else 1)
 
     def line_break(self, _tag: str) -> None:
         self._texts.append("\n")
@@ -325,8 +340,10 @@ class _Reader:
         table = self._table()
         if not table.grid.in_row:
             table.grid.start_row()
-        row_span = column_span = 1
+        is_header = tag[2] in "hH" or table.in_head
+        table.cell = _HEADER_CELL if is_header else _BODY_CELL
         if len(tag) > len("<td>"):
+            row_span = column_span = 1
             for axis, digits in _SPAN.findall(tag):
                 number = int(digits)
                 if axis.lower() == "row":
@@ -336,7 +353,24 @@ class _Reader:
                     column_span = min(number or 1, MAX_COLUMN_SPAN)
                 if number > (MAX_ROW_SPAN if axis.lower() == "row" else MAX_COLUMN_SPAN):
                     self.warnings.append(f"A {axis.lower()}span of {digits} was clamped.")
-        table.cell = Cell(0, 0, "", row_span, column_span, tag[2] in "hH" or table.in_head)
+            table.cell = Cell(0, 0, "", row_span, column_span, is_header)
+
+    def plain_cell(self, name: str, text: str) -> None:
+        """A whole cell without spans or markup: the bulk of every table."""
+        table = self._tables[-1] if self._tables else None
+        if table is None or table.cell is not None or table.in_caption:
+            self.tag(f"<{name}>")
+            self.text(text)
+            self.tag(f"</{name}>")
+            return
+        if not table.grid.in_row:
+            table.grid.start_row()
+        if "&" in text:
+            text = html.unescape(text)
+        if "\n" in text:
+            text = text.replace("\n", " ")
+        table.grid.put(_HEADER_CELL if name == "th" or table.in_head else _BODY_CELL, text)
+        self._ends_in_text = False
 
     def end_cell(self, _tag: str) -> None:
         self._end_cell()

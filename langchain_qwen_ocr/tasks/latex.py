@@ -165,8 +165,7 @@ def _is_open(source: str, nodes: Nodes) -> bool:
     if isinstance(last, LatexMacroNode):
         arguments = [argument for argument in _arguments(last) if argument is not None]
         # A command that still waits for its argument, such as `\\section`.
-        wants = "{" in getattr(last.nodeargd, "argspec", "") and not arguments
-        return wants or (bool(arguments) and _is_open(source, arguments))
+        return last.nodeargd is None or (bool(arguments) and _is_open(source, arguments))
     if isinstance(last, LatexEnvironmentNode):
         return re.search(r"\\end\s*\{[^{}]*\}\Z", _source_of(source, last)) is None
     if isinstance(last, LatexGroupNode | LatexMathNode):
@@ -223,7 +222,9 @@ class _Preparation:
             self._keep_code(latex[open_code.end() :])
             position, self.cut = len(latex), True
         self._pieces.append(latex[position:])
-        self.cut = self.cut or self._open_dollar is not None
+        behind = "".join(self._pieces[self._open_dollar + 1 :]) if self._open_dollar is not None else ""
+        # A price is no formula that stops.
+        self.cut = self.cut or (self._open_dollar is not None and not behind[:1].isdigit())
         self._end_paragraph()
         return "".join(self._pieces)
 
@@ -312,8 +313,15 @@ _SILENT = frozenset(
     }
 )  # fmt: skip
 """Commands that put no words on the page."""
+_CHARACTERS = {"textasciicircum": "^", "textasciitilde": "~", "textbackslash": "\\", "textbar": "|"}
 _FIXED: Mapping[str, str] = MappingProxyType(
-    {**dict.fromkeys(_SILENT, ""), **dict.fromkeys(_SPACES, " "), **dict.fromkeys(_BREAKS, _BREAK), "item": _BREAK}
+    {
+        **dict.fromkeys(_SILENT, ""),
+        **dict.fromkeys(_SPACES, " "),
+        **dict.fromkeys(_BREAKS, _BREAK),
+        "item": _BREAK,
+        **_CHARACTERS,
+    }
 )
 _LAST_ONLY = frozenset(
     {"href", "textcolor", "colorbox", "rotatebox", "resizebox", "scalebox", "parbox", "raisebox", "multicolumn",
@@ -597,7 +605,7 @@ class _Reader:
         if name in _LAST_ONLY:
             return self._inline(_last(node))
         arguments = [a for a in _arguments(node) if isinstance(a, LatexGroupNode) and a.delimiters[0] == "{"]
-        if _is_symbol(name):
+        if _is_symbol(name) and not _holds_commands(_arguments(node)):
             return str(_SYMBOLS.macro_node_to_text(node))
         if not arguments:
             return self._inline(_arguments(node)) or str(space)
@@ -682,6 +690,16 @@ def _is_symbol(name: str) -> bool:
     spec = _SYMBOLS.latex_context.get_macro_spec(name)
     shown = getattr(spec, "simplify_repl", None)
     return isinstance(shown, str) and "%" not in shown and bool(shown)
+
+
+def _holds_commands(nodes: Sequence[LatexNode | None]) -> bool:
+    """Whether there is anything in an accent's argument that cannot bear an accent."""
+    return any(
+        (isinstance(node, LatexMacroNode) and node.macroname not in {"i", "j"})
+        or (isinstance(node, LatexGroupNode) and _holds_commands(node.nodelist))
+        or isinstance(node, LatexMathNode | LatexEnvironmentNode)
+        for node in nodes
+    )
 
 
 def _inline_math(latex: str) -> str:

@@ -76,7 +76,7 @@ class Table:
 
     def __post_init__(self) -> None:
         """Put the cells in order."""
-        object.__setattr__(self, "cells", tuple(_ordered(self.cells)))
+        object.__setattr__(self, "cells", tuple(self.cells if _is_plain(self.cells) else _ordered(self.cells)))
 
     @cached_property
     def row_count(self) -> int:
@@ -188,6 +188,21 @@ def _html_cell(cell: Cell) -> str:
 
 def _disarmed(text: str) -> str:
     return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+
+
+def _is_plain(cells: Iterable[Cell]) -> bool:
+    """Whether the cells are in order, without spans and gaps."""
+    row, column = 0, -1
+    for cell in cells:
+        if cell.row == row and cell.column == column + 1:
+            column += 1
+        elif cell.row == row + 1 and cell.column == 0 and column >= 0:
+            row, column = row + 1, 0
+        else:
+            return False
+        if cell.row_span != 1 or cell.column_span != 1:
+            return False
+    return True
 
 
 def _ordered(cells: Iterable[Cell]) -> Iterator[Cell]:

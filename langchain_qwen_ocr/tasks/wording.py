@@ -33,10 +33,20 @@ _ENTITIES = {"<": "&lt;", "&": "&amp;"}
 
 
 def normal_lines(text: str) -> str:
-    """*text* with one space for every run of white space inside a line, and without empty lines."""
+    """*text* with one space for every run of white space inside a line, and without empty lines.
+
+    The mathematics in it stands on one line, without dangerous commands.
+    """
+    if "\\(" in text:
+        text = MATH.sub(_normal_math, text)
     if text.isprintable() and "  " not in text:
         return text.strip(" ")
     return "\n".join(line for line in (" ".join(line.split()) for line in text.split("\n")) if line)
+
+
+def _normal_math(found: re.Match[str]) -> str:
+    latex = " ".join(harmless_latex(found[1]).split())
+    return f"\\({latex}\\)" if latex else ""
 
 
 def running_text(text: str) -> str:
