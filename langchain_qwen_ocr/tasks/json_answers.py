@@ -54,7 +54,7 @@ def read_json(answer: str) -> JSONAnswer:
     body = block.body.strip()
     open_fence = block.opened and not block.closed
     start = _first_bracket(body)
-    around = [text.strip() for text in (block.before, body[: max(start, 0)], block.after) if text.strip()]
+    around = [text.strip() for text in (block.before, body[: max(start, 0)]) if text.strip()]
     if start < 0:
         if open_fence:
             return JSONAnswer(None, cut=True)
@@ -65,14 +65,59 @@ def read_json(answer: str) -> JSONAnswer:
     except ValueError:
         value, cut = _mend(body[start:], notes, answer, closed=block.opened and block.closed)
         _check_depth(value, answer)
-        return JSONAnswer(value, (*notes.all(), *_say_around(around)), cut or open_fence)
+        return JSONAnswer(value, (*notes.all(), *_say_around([*around, block.after])), cut or open_fence)
     except RecursionError:
         _refuse_depth(answer)
+    further = _read_further(f"{body[start + end :]}\n{block.after}", notes, answer)
+    value = _joined([value, *further.values], notes)
     _check_depth(value, answer)
-    behind = body[start + end :].strip()
-    if behind:
-        around.append(behind)
-    return JSONAnswer(value, (*notes.all(), *_say_around(around)), open_fence)
+    # Behind the first fence another may have been opened.
+    cut = open_fence or further.cut or block.after.count("```") % 2 == 1
+    return JSONAnswer(value, (*notes.all(), *_say_around([*around, further.rest])), cut)
+
+
+_BETWEEN = re.compile(r"(?:[\s,;]|```(?:jsonl?\b)?)*")
+
+
+@dataclass(frozen=True, slots=True)
+class _Further:
+    """What stands behind the first value."""
+
+    values: list[JSONValue]
+    rest: str
+    cut: bool = False
+
+
+def _read_further(text: str, notes: _Notes, answer: str) -> _Further:
+    """The values that follow the first one, as in JSON Lines or in several fences."""
+    values: list[JSONValue] = []
+    at = 0
+    while True:
+        start = _between(text, at)
+        if text[start : start + 1] not in {"[", "{"}:
+            return _Further(values, text[start:])
+        try:
+            value, at = _decode(text, notes, start)
+        except ValueError:
+            return _Further(values, text[start:], cut=_complete_part(text[start:], answer) is not None)
+        except RecursionError:
+            _refuse_depth(answer)
+        values.append(value)
+
+
+def _between(text: str, at: int) -> int:
+    """Where what separates two values ends."""
+    found = _BETWEEN.match(text, at)
+    assert found is not None
+    return found.end()
+
+
+def _joined(values: list[JSONValue], notes: _Notes) -> JSONValue:
+    """One value of those that stood one after another: a list."""
+    if len(values) == 1:
+        return values[0]
+    notes.repairs.append(f"The answer holds {len(values)} JSON values one after another; they were read as one list.")
+    return [part for value in values for part in (value if isinstance(value, list) else [value])]
 
 
 def _first_bracket(body: str) -> int:
@@ -81,7 +126,7 @@ def _first_bracket(body: str) -> int:
 
 
 def _say_around(around: list[str]) -> tuple[str, ...]:
-    return tuple(f"Text around the JSON was left out: {_short(text)}" for text in around)
+    return tuple(f"Text around the JSON was left out: {_short(text)}" for text in around if text.strip())
 
 
 def _short(text: str, longest: int = 80) -> str:
@@ -136,7 +181,7 @@ def _fraction(digits: str) -> float | str:
     return number if math.isfinite(number) else digits
 
 
-def _decode(text: str, notes: _Notes) -> tuple[JSONValue, int]:
+def _decode(text: str, notes: _Notes, start: int = 0) -> tuple[JSONValue, int]:
     # Line breaks inside strings are what models write most often beside JSON: they do no harm, so they are let in.
     decoder = json.JSONDecoder(
         object_pairs_hook=notes.pairs,
@@ -145,7 +190,7 @@ def _decode(text: str, notes: _Notes) -> tuple[JSONValue, int]:
         parse_float=_fraction,
         strict=False,
     )
-    value, end = decoder.raw_decode(text)
+    value, end = decoder.raw_decode(text, start)
     return value, end
 
 

@@ -288,7 +288,7 @@ def read_lines(answer: str) -> Lines:
     Raises:
         AnswerError: The answer holds no places in any known form.
     """
-    lines = _lines_from_json(answer) if holds_json(answer) else None
+    lines = _lines_from_json(answer) if holds_json(answer) and not _BRACKETED_ROW.match(answer) else None
     if lines is None:
         lines = _lines_from_rows(answer)
     if lines is None:
@@ -433,6 +433,8 @@ def _numbers(value: object, *, depth: int = 0) -> tuple[float, ...]:
 
 _LONGEST_RECT = 200
 _MOST_NUMBERS = 8
+_LONGEST_ROW = 2000
+"""Characters of a row that is looked at closely."""
 
 
 def _as_number(word: str) -> float:
@@ -444,11 +446,13 @@ _N = r"-?\d+(?:\.\d+)?"
 _GAP = r"[ \t]*[,，;；][ \t]*"
 _LOOSE_GAP = r"(?:[ \t]*[,，;；][ \t]*|[ \t]+)"
 # `cx,cy,w,h,angle` at the start of a row, with the text behind a comma.
-_ROW = re.compile(rf"[ \t]*(?P<rect>{_N}(?:{_GAP}{_N}){{4}})(?:[ \t]*[,，;；][ \t]?(?P<text>.*)|[ \t]*)")
+_ROW = re.compile(rf"[ \t]*(?P<rect>{_N}(?:{_GAP}{_N}){{4}})(?:[ \t]*[,，;；\t][ \t]?(?P<text>.*)|[ \t]*)")
 _BRACKETED = re.compile(rf"[\[(（【<][ \t]*(?P<rect>{_N}(?:{_LOOSE_GAP}{_N}){{4}})[ \t]*[\])）】>]")
 _BROKEN_TAIL = re.compile(rf"[\[(（【<]?[ \t]*{_N}(?:{_LOOSE_GAP}(?:{_N})?){{0,4}}[ \t]*(?P<closed>[\])）】>])?[ \t]*")
 _ONLY_NUMBERS = re.compile(r"[ \t]*-?\d[-\d., \t，;；]*")
 _NUMBERING = re.compile(r"[ \t]*(?:\d+[.、)）:：]|[-*•])[ \t]+")
+_TRAILING = re.compile(rf"(?P<text>.*?\S)[ \t]*[,，:：\t ][ \t]*(?P<rect>{_N}(?:{_GAP}{_N}){{4}})[ \t]*")
+_BRACKETED_ROW = re.compile(rf"(?:[ \t]*```\w*\n)?\s*{_BRACKETED.pattern}[ \t]*[^,\s\]]?")
 _AROUND_RECT = " \t,，:：;；-–—|"
 
 
@@ -507,11 +511,11 @@ class _Rows:
         if self.pending:
             self._append_to_last(self.pending)
         counts = (
-            (self.mended, "places had blanks among their numbers and were mended"),
-            (self.added, "rows without a place of their own were added to the line before, or left out at the start"),
-            (self.broken, "places are incomplete and were left out"),
+            (self.mended, "Places with blanks among their numbers, mended"),
+            (self.added, "Rows without a place, added to the line before or left out at the start"),
+            (self.broken, "Incomplete places, left out"),
         )
-        warnings = tuple(f"{count} {what}." for count, what in counts if count)
+        warnings = tuple(f"{what}: {count}." for count, what in counts if count)
         return Lines(tuple(self.lines), warnings=warnings, cut=self.cut)
 
 
@@ -543,12 +547,16 @@ def _row_lines(row: str) -> tuple[list[Line], int, str] | None:
         text = plain["text"] or ""
         if _BRACKETED.search(text) is None:
             return [Line.from_rect(_unquoted(text), _numbers(plain["rect"]))], 0, ""
+    trailing = _TRAILING.fullmatch(row) if len(row) < _LONGEST_ROW else None
+    if trailing is not None:
+        text = _NUMBERING.sub("", trailing["text"], count=1).strip(_AROUND_RECT)
+        return [Line.from_rect(text, _numbers(trailing["rect"]))], 0, ""
     return _bracketed_row(row)
 
 
 def _number_row(row: str) -> tuple[list[Line], int, str] | None:
     """The places in a row of nothing but numbers."""
-    if len(row) > _LONGEST_RECT * 10 or _ONLY_NUMBERS.fullmatch(row) is None:
+    if len(row) > _LONGEST_ROW or _ONLY_NUMBERS.fullmatch(row) is None:
         return None
     by_comma = [part.strip() for part in re.split(r"[,，;；]", row) if part.strip()]
     joined = [re.sub(r"[ \t]+", "", part) for part in by_comma]
@@ -651,7 +659,7 @@ def _places_in_rows(answer: str) -> Lines | None:
     if block.before.strip() or block.after.strip():
         return None
     rows = [row for row in block.body.split("\n", _MOST_LOOKED_AT) if row.strip()][:_MOST_LOOKED_AT]
-    if not rows or len(rows[0]) > _LONGEST_RECT * 10:
+    if not rows or len(rows[0]) > _LONGEST_ROW:
         return None
     rects = [rect for row in rows for rect in _strict_rects(row)]
     placed = sum(bool(_strict_rects(row)) for row in rows)

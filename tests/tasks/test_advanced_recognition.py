@@ -91,6 +91,23 @@ FORMS = {
         "1. RENT\n[500, 500, 100, 200, 90]\n2. Due\n[200, 100, 40, 200, 90]",
         TWO_LINES,
     ),
+    "objects one below the other": (
+        (
+            '{"rotate_rect": [500, 500, 100, 200, 90], "text": "RENT"}\n'
+            '{"rotate_rect": [200, 100, 40, 200, 90], "text": "Due"}'
+        ),
+        TWO_LINES,
+    ),
+    "several fences": (
+        (
+            '```json\n[{"rotate_rect": [500, 500, 100, 200, 90], "text": "RENT"}]\n```\n'
+            '```json\n[{"rotate_rect": [200, 100, 40, 200, 90], "text": "Due"}]\n```'
+        ),
+        TWO_LINES,
+    ),
+    "rectangles in front": ("[500, 500, 100, 200, 90] RENT\n[200, 100, 40, 200, 90] Due", TWO_LINES),
+    "text in front": ("RENT, 500,500,100,200,90\nDue: 200,100,40,200,90", TWO_LINES),
+    "tabs": ("500,500,100,200,90\tRENT\n200,100,40,200,90\tDue", TWO_LINES),
     "prose around": (
         'The lines are:\n```json\n[{"rotate_rect": [500, 500, 100, 200, 90], "text": "RENT"}]\n```\nThat is all.',
         TWO_LINES[:1],
@@ -139,7 +156,7 @@ def test_a_row_without_a_place_is_not_lost() -> None:
     """Text that runs on below its place belongs to the line before."""
     lines = TASK.parse("500,500,100,200,90,RENT\nper month\n200,100,40,200,90,Due")
     assert lines.text == "RENT\nper month\nDue"
-    assert "1 rows without a place" in lines.warnings[0]
+    assert "Rows without a place" in lines.warnings[0]
 
 
 def test_slanted_text_lies_where_the_service_puts_it() -> None:
