@@ -131,10 +131,10 @@ def _count(size: Size, options: ImageOptions) -> int:
 
 _SMALL_SIDE_PX = 800
 """Lines of text are found on a picture of this size."""
-_AROUND_PX = 8
-"""How far around a pixel the paper is looked at: about a line of text."""
+_STROKE_PX = 7
+"""The strokes of letters are thinner than this, in that picture; an odd number."""
 _LEAST_DEPTH = 20
-"""How much darker than that ink is, of 255."""
+"""How much darker than the paper beside it ink is, of 255."""
 _LEAST_INK = 0.005
 """So small a share of ink says nothing about lines."""
 _SIDEWAYS = 1.3
@@ -231,13 +231,14 @@ def _quarter(ink: Image.Image) -> Image.Image:
 
 
 def _ink(image: Image.Image) -> Image.Image | None:
-    """Where a small picture of the page is darker than around; None when there is too little of that."""
+    """Where a small picture of the page has dark strokes; None when there are too few."""
     from PIL import Image, ImageChops, ImageFilter
 
     grey = image.convert("L")
     grey.thumbnail((_SMALL_SIDE_PX, _SMALL_SIDE_PX), Image.Resampling.BOX)
-    # Against its surroundings, so that shadows and the desk below a photographed page are no ink.
-    depth = ImageChops.subtract(grey.filter(ImageFilter.BoxBlur(_AROUND_PX)), grey)
+    # Only what is thin and dark: strokes, not shadows or the desk below a photographed page.
+    closed = grey.filter(ImageFilter.MaxFilter(_STROKE_PX)).filter(ImageFilter.MinFilter(_STROKE_PX))
+    depth = ImageChops.subtract(closed, grey)
     ink = depth.point(lambda value: 255 * (value >= _LEAST_DEPTH))
     return ink if ink.histogram()[255] >= _LEAST_INK * ink.width * ink.height else None
 
