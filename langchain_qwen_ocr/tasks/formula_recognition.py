@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar
@@ -90,8 +90,10 @@ class FormulaRecognition(Task[Formulas]):
         cut = fence_open
         warnings: list[str] = []
         if found:
-            formulas = [latex for latex, _ in found]
-            if not found[-1][1]:
+            formulas = [formula.latex for formula in found]
+            if _LONG_WORD.search(_around(body, found)) is not None:
+                warnings.append("The words around the formulas are left out.")
+            if not found[-1].is_whole:
                 cut = True
                 warnings.append("The last formula never ends.")
         else:
@@ -118,30 +120,49 @@ class FormulaRecognition(Task[Formulas]):
         return Formulas(find_formulas(layout), warnings=layout.warnings)
 
 
-def _delimited(body: str) -> Iterator[tuple[str, bool]]:
-    """The formulas between delimiters or in environments, and of each whether it ends."""
+@dataclass(frozen=True, slots=True)
+class _Delimited:
+    """A formula, and where it stands in the answer with its delimiters."""
+
+    latex: str
+    start: int
+    end: int
+    is_whole: bool = True
+
+
+def _delimited(body: str) -> Iterator[_Delimited]:
+    """The formulas between delimiters or in environments."""
     closing = name = ""
     start = inner = depth = 0
     for mark in _MARKS.finditer(body):
         token = mark["dollars"] or mark["bracket"]
         if closing and not name:
             if token == closing:
-                yield body[inner : mark.start()], True
+                yield _Delimited(body[inner : mark.start()], start, mark.end())
                 closing = ""
         elif name:
             if mark["name"] == name:
                 depth += 1 if mark["edge"] == "begin" else -1
                 if depth == 0:
                     is_delimiter = name in DELIMITING_ENVIRONMENTS
-                    yield (body[inner : mark.start()] if is_delimiter else body[start : mark.end()]), True
+                    latex = body[inner : mark.start()] if is_delimiter else body[start : mark.end()]
+                    yield _Delimited(latex, start, mark.end())
                     closing = name = ""
         elif mark["dollars"] or token in _CLOSING:
-            closing, inner = _CLOSING.get(token, token), mark.end()
+            closing, start, inner = _CLOSING.get(token, token), mark.start(), mark.end()
         elif mark["edge"] == "begin" and mark["name"] in MATH_ENVIRONMENTS:
             closing = name = mark["name"]
             start, inner, depth = mark.start(), mark.end(), 1
     if closing:
-        yield body[inner if not name or name in DELIMITING_ENVIRONMENTS else start :], False
+        latex = body[inner if not name or name in DELIMITING_ENVIRONMENTS else start :]
+        yield _Delimited(latex, start, len(body), is_whole=False)
+
+
+def _around(body: str, found: Sequence[_Delimited]) -> str:
+    """What stands outside of the formulas."""
+    starts = [0, *(formula.end for formula in found)]
+    ends = [*(formula.start for formula in found), len(body)]
+    return " ".join(body[start:end] for start, end in zip(starts, ends, strict=True))
 
 
 def _is_prose(body: str) -> bool:

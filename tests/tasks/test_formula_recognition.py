@@ -46,6 +46,12 @@ def test_answers_that_stop_are_cut(answer, warning) -> None:
     assert (result.cut, result.warnings) == (True, (warning,))
 
 
+def test_words_around_formulas_are_said_to_be_dropped() -> None:
+    """A polite answer still gives its formula."""
+    result = TASK.parse("Here is the formula:\n\\[x\\]")
+    assert (result.formulas, result.warnings) == (("x",), ("The words around the formulas are left out.",))
+
+
 def test_sentences_are_refused() -> None:
     """A description is no formula."""
     with pytest.raises(AnswerError):
