@@ -196,10 +196,6 @@ def _decode(text: str, notes: _Notes, start: int = 0) -> tuple[JSONValue, int]:
 
 def _mend(text: str, notes: _Notes, answer: str, *, closed: bool) -> tuple[JSONValue, bool]:
     """The value of *text*, which is no JSON as it stands, and whether it was cut."""
-    if len(text) > _LONGEST_REPAIR:
-        raise AnswerError(
-            f"The answer is no valid JSON and with {len(text):,} characters too long to be repaired.", answer=answer
-        )
     kept = _complete_part(text, answer)
     if closed:
         kept = None
@@ -224,6 +220,10 @@ def _decode_or_repair(text: str, notes: _Notes, answer: str) -> JSONValue:
 def _repair(text: str, notes: _Notes, answer: str) -> JSONValue:
     import json_repair
 
+    if len(text) > _LONGEST_REPAIR:
+        raise AnswerError(
+            f"The answer is no valid JSON and with {len(text):,} characters too long to be repaired.", answer=answer
+        )
     try:
         value = json_repair.loads(text, skip_json_loads=True)
     except ValueError:

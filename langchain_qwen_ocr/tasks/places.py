@@ -289,7 +289,7 @@ def read_lines(answer: str) -> Lines:
         AnswerError: The answer holds no places in any known form.
     """
     lines = _lines_from_json(answer) if holds_json(answer) and not _BRACKETED_ROW.match(answer) else None
-    if lines is None:
+    if lines is None and not _OBJECTS.match(answer):
         lines = _lines_from_rows(answer)
     if lines is None:
         raise AnswerError("The answer holds no places of text in any known form.", answer=answer)
@@ -453,6 +453,7 @@ _ONLY_NUMBERS = re.compile(r"[ \t]*-?\d[-\d., \t，;；]*")
 _NUMBERING = re.compile(r"[ \t]*(?:\d+[.、)）:：]|[-*•])[ \t]+")
 _TRAILING = re.compile(rf"(?P<text>.*?\S)[ \t]*[,，:：\t ][ \t]*(?P<rect>{_N}(?:{_GAP}{_N}){{4}})[ \t]*")
 _BRACKETED_ROW = re.compile(rf"(?:[ \t]*```\w*\n)?\s*{_BRACKETED.pattern}[ \t]*[^,\s\]]?")
+_OBJECTS = re.compile(r"(?:[ \t]*```\w*\n)?\s*\[?\s*\{")
 _AROUND_RECT = " \t,，:：;；-–—|"
 
 

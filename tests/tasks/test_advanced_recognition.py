@@ -145,7 +145,9 @@ def test_a_cut_answer_keeps_its_complete_lines() -> None:
     assert "stops in its middle" in lines.warnings[0]
 
 
-@pytest.mark.parametrize("answer", ["Total 12.50", '{"total": 3}', '["a", "b"]', "1 2 3"])
+@pytest.mark.parametrize(
+    "answer", ["Total 12.50", '{"totals": [1, 2, 3, 4, 90]}', '{"total": 3}', '["a", "b"]', "1 2 3"]
+)
 def test_an_answer_without_places_is_refused(answer: str) -> None:
     """Text without places is in none of the task's forms."""
     with pytest.raises(AnswerError):

@@ -53,6 +53,14 @@ def test_what_is_complete_of_a_cut_value_is_kept(answer: str, value: Any) -> Non
     assert read.cut
 
 
+def test_a_huge_cut_value_keeps_its_records() -> None:
+    """What only was cut needs no repair, however long it is."""
+    read = read_json("[" + '{"a": "x"}, ' * 50_000 + '{"a": "y')
+    assert read.cut
+    assert isinstance(read.value, list)
+    assert len(read.value) == 50_000
+
+
 def test_a_repair_is_said() -> None:
     """Whoever reads the result learns that the answer was not well-formed."""
     assert "repaired" in read_json("{'a': 'x'}").warnings[0]
