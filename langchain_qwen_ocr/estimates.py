@@ -53,12 +53,11 @@ class Estimate:
             if self.min_cost is not None
             else f"no price of {self.model} is known"
         )
-        lines = (
+        head = (
             f"{self.pages} pages for {self.model}: {about}{self.prompt_tokens} tokens sent "
-            f"({self.image_tokens} for pictures); {cost}",
-            *(f"  cannot be sent: {words}" for words in self.unreadable),
+            f"({self.image_tokens} for pictures); {cost}"
         )
-        return "\n".join(lines)
+        return "\n".join((head, *(f"  cannot be sent: {words}" for words in self.unreadable)))
 
 
 def estimate(pages: Iterable[Page | SourceError], question: Question[Result], *, region: str) -> Estimate:

@@ -95,8 +95,9 @@ class Folder:
         say(f"Wrote {path}")
 
     def _free_name(self, source: str) -> str:
-        """A name for a source's file: its own with its ending, so that a.jpg and a.png do not meet, and numbered
-        where sources of several folders have one name.
+        """A name of its own for each source's file.
+
+        It keeps the source's ending, so that a.jpg and a.png do not meet; equal names of several folders are numbered.
         """
         stem = source_name(source)
         name, number = stem, 1

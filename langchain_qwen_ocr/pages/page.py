@@ -182,6 +182,17 @@ class Page(ABC):
             SourceError: The page is broken, or beyond a limit.
         """
 
+    def measure(self, options: ImageOptions) -> Size:
+        """The page's size in px as it would be drawn, before the budget makes it smaller; nothing is decoded.
+
+        Raises:
+            SourceError: The page is broken, or beyond a limit.
+        """
+        if self.size_px is not None:
+            return self.size_px
+        drawn = self.draw(options)
+        return drawn.size_px if isinstance(drawn, StoredPicture) else drawn.page_size_px
+
     def inspect_text_layer(self) -> TextLayer | None:
         """The text embedded in the page with what speaks against trusting it; None where there is no text.
 

@@ -26,15 +26,13 @@ import pypdfium2.raw as pdfium_c
 from PIL import Image
 
 from langchain_qwen_ocr.errors import SourceError
-from langchain_qwen_ocr.geometry import MAX_ASPECT_RATIO, Size, SizePt, smart_resize
+from langchain_qwen_ocr.geometry import MAX_ASPECT_RATIO, POINTS_PER_INCH, Size, SizePt, smart_resize
 from langchain_qwen_ocr.pages.content import Content
 from langchain_qwen_ocr.pages.limits import SourceLimits
 from langchain_qwen_ocr.pages.page import Drawing, ImageOptions, Page, StoredPicture
 from langchain_qwen_ocr.pages.pictures import check_page_count, is_whole_jpeg
 from langchain_qwen_ocr.pages.ranges import PageRanges
 from langchain_qwen_ocr.pages.text_layer import TextLayer, collect_text, judge
-
-POINTS_PER_INCH = 72
 
 _SCAN_COVER = 0.5
 """A page with a picture over this part of it is a scan, drawn at the picture's resolution."""
@@ -217,6 +215,13 @@ class PdfPage(Page):
         image = pixels.image()
         return Drawing(image=image, page_size_px=Size(*image.size))
 
+    def measure(self, options: ImageOptions) -> Size:
+        """The size of the page's one picture, or of the page as it would be rendered."""
+        with self._loaded() as page:
+            look = _look(page)
+            self._check_pictures(look)
+            return look.jpeg.size_px if look.jpeg is not None else self._render_size(page, look, options)
+
     def inspect_text_layer(self) -> TextLayer | None:
         """The text embedded in the page, with what speaks against trusting it."""
         with self._loaded() as page:
@@ -253,6 +258,9 @@ class PdfPage(Page):
         return None if self._file.has_masked_pictures or not is_whole_jpeg(look.jpeg.data) else look.jpeg
 
     def _render(self, page: Any, look: _Look, options: ImageOptions) -> _Pixels:  # noqa: ANN401
+        return _render(page, self._render_size(page, look, options))
+
+    def _render_size(self, page: Any, look: _Look, options: ImageOptions) -> Size:  # noqa: ANN401
         width_pt, height_pt = page.get_size()
         if not (0 < width_pt < math.inf and 0 < height_pt < math.inf):
             raise SourceError(
@@ -261,7 +269,7 @@ class PdfPage(Page):
                 page_index=self.page_index,
             )
         scale = min(look.dpi(options.render_dpi), _MAX_DPI) / POINTS_PER_INCH
-        return _render(page, _render_size(width_pt * scale, height_pt * scale, options))
+        return _render_size(width_pt * scale, height_pt * scale, options)
 
 
 def _render_size(width_px: float, height_px: float, options: ImageOptions) -> Size:

@@ -183,15 +183,28 @@ class TiffPage(Page):
 
     def draw(self, options: ImageOptions) -> Drawing:  # noqa: ARG002 - a frame is decoded whole
         """The frame's pixels."""
-        where = str(self)
-        with _decoding(where, source=self.source, page_index=self.page_index):
-            with self._file.lock:
-                shared = self._file.image
-                with _quiet():
-                    shared.seek(self.page_index)
-                _check_pixels(Size(*shared.size), where, self._limits, self.source, self.page_index)
+        with _decoding(str(self), source=self.source, page_index=self.page_index):
+            with self._at_frame() as shared:
                 frame = shared.copy()
             return _drawing(frame, None)
+
+    def measure(self, options: ImageOptions) -> Size:  # noqa: ARG002 - the frame's own size
+        """The size that the frame declares."""
+        with (
+            _decoding(str(self), source=self.source, page_index=self.page_index),
+            self._at_frame() as shared,
+        ):
+            return _upright(shared, _orientation(shared))
+
+    @contextlib.contextmanager
+    def _at_frame(self) -> Iterator[Image.Image]:
+        """The file's picture at this frame, not decoded yet, for as long as no other frame is wanted."""
+        with self._file.lock:
+            shared = self._file.image
+            with _quiet():
+                shared.seek(self.page_index)
+            _check_pixels(Size(*shared.size), str(self), self._limits, self.source, self.page_index)
+            yield shared
 
 
 # --- animations, pictures and arrays in memory ---------------------------------------------------------------------

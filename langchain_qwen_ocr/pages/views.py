@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from langchain_qwen_ocr.errors import OptionError
-from langchain_qwen_ocr.geometry import Affine, PixelBudget, Size
+from langchain_qwen_ocr.geometry import POINTS_PER_INCH, Affine, PixelBudget, Size
 from langchain_qwen_ocr.pages.page import Drawing, ImageOptions, Page, StoredPicture
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ _STRIP_RATIO = 20
 """A page this many times wider than high is one line of text, cut across; others are cut between their lines."""
 _PART_RATIO = 10
 """The longest side of a part over its shortest, when the number of parts is not given."""
-_POINTS_PER_INCH = 72
 
 
 class _View(Page):
@@ -113,7 +112,7 @@ def _size(page: Page, options: ImageOptions) -> Size:
     if page.size_px is not None:
         return page.size_px
     if page.size_pt is not None:
-        scale = options.render_dpi / _POINTS_PER_INCH
+        scale = options.render_dpi / POINTS_PER_INCH
         width_pt, height_pt = page.size_pt
         return Size(max(1, round(width_pt * scale)), max(1, round(height_pt * scale)))
     # A frame of a TIFF, whose size is not known before.
