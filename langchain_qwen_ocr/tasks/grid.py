@@ -8,7 +8,7 @@ from dataclasses import replace
 from langchain_qwen_ocr.errors import AnswerError
 from langchain_qwen_ocr.tasks.table import Cell, Table
 
-_MAX_COLUMNS = 10_000
+_MAX_COLUMNS = 2_000
 """In a table; beyond it the answer is no table."""
 _MAX_FIELDS = 2_000_000
 """Fields in a table's rectangle when most of them are empty: beyond it the spans cannot be meant."""
