@@ -135,14 +135,11 @@ class Strip:
 
     def _wide_blanks(self) -> list[float]:
         """The middles of blanks as wide as between columns, no character in them."""
-        length = len(self.look.ink)
+        length, height = len(self.look.ink), self.height_px
         inked = np.flatnonzero(self.look.ink)
-        middles = [(int(a) + int(b)) / 2 / length for a, b in pairwise(inked) if b - a > _COLUMN_GAP * self.height_px]
-        return [
-            middle
-            for middle in middles
-            if not any(abs(place - middle) * length < self.height_px / 4 for place in self.places)
-        ]
+        wide = np.flatnonzero(np.diff(inked) > _COLUMN_GAP * height)
+        middles = [float(inked[i] + inked[i + 1]) / 2 / length for i in wide]
+        return [middle for middle in middles if not any(abs(p - middle) * length < height / 4 for p in self.places)]
 
     def _trimmed(self, start: float, end: float) -> tuple[float, float]:
         length = len(self.look.ink)

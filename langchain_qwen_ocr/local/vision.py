@@ -111,7 +111,8 @@ class Vision:
         Raises:
             SourceError: It cannot be opened, or is beyond the service's limits.
         """
-        picture = np.asarray(open_picture(data), dtype=np.uint8)[:, :, ::-1]
+        # OpenCV wants blue first, and copies whatever is not contiguous at every call.
+        picture = np.ascontiguousarray(np.asarray(open_picture(data), dtype=np.uint8)[:, :, ::-1])
         with self._one_page_at_a_time:
             strips = self._detect(picture)
             quarters = self._quarters(picture, strips)

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from langchain_qwen_ocr.local import LocalTransport
+from langchain_qwen_ocr.local.vision import shared_vision
 from langchain_qwen_ocr.tasks.layout import Layout
 
 PICTURES = Path(__file__).parents[2] / "examples" / "pictures"
@@ -23,8 +24,7 @@ PICTURES = Path(__file__).parents[2] / "examples" / "pictures"
 @pytest.fixture(scope="session")
 def see() -> Callable[[bytes], Layout]:
     """The layout of a picture; each picture is looked at once in a session."""
-    vision = pytest.importorskip("langchain_qwen_ocr.local.vision")
-    return functools.cache(vision.shared_vision().read)
+    return functools.cache(shared_vision().read)
 
 
 @pytest.fixture(scope="session")

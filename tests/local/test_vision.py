@@ -6,7 +6,6 @@ import io
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import pypdfium2
 import pytest
@@ -15,6 +14,7 @@ from pytest_socket import SocketBlockedError
 
 from langchain_qwen_ocr.errors import SourceError
 from langchain_qwen_ocr.geometry import Quad
+from langchain_qwen_ocr.local.vision import Vision, shared_vision
 from langchain_qwen_ocr.tasks.layout import Layout
 from tests.local.conftest import error_rate, page_of, picture, png, truth, turned
 
@@ -199,15 +199,13 @@ def test_reads_a_single_line_cut_out(see):
 
 def test_threads_see_the_same(see):
     """Two threads that read at once read what one reads alone."""
-    vision = pytest.importorskip("langchain_qwen_ocr.local.vision").shared_vision()
     pages = [picture("modes/label_l.png"), page_of(["Boats for hire", "Two hours: 14.50"])]
     alone = [see(page) for page in pages]
     start = threading.Barrier(4)
 
     def read(page: bytes) -> Layout:
         start.wait()
-        layout: Layout = vision.read(page)
-        return layout
+        return shared_vision().read(page)
 
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(read, pages * 2))
@@ -218,8 +216,7 @@ def test_loads_and_reads_silently_without_any_socket(socket_disabled, capfd, cap
     """The models come with the wheel: a fresh engine needs no network, and neither logs, warns nor prints."""
     with pytest.warns(UserWarning, match="socket"), pytest.raises(SocketBlockedError):
         socket.create_connection(("127.0.0.1", 9))
-    vision = pytest.importorskip("langchain_qwen_ocr.local.vision")
-    layout = vision.Vision().read(picture("modes/label_l.png"))
+    layout = Vision().read(picture("modes/label_l.png"))
     assert "HANDLE WITH CARE" in layout.text()
     assert capfd.readouterr() == ("", "")
     assert caplog.records == []
@@ -227,14 +224,7 @@ def test_loads_and_reads_silently_without_any_socket(socket_disabled, capfd, cap
 
 def test_one_engine_in_a_process():
     """Whoever asks gets the same engine: it takes a gigabyte."""
-    vision = pytest.importorskip("langchain_qwen_ocr.local.vision")
-    assert vision.shared_vision() is vision.shared_vision()
-
-
-def test_layouts_are_values(see):
-    """A layout can be copied with a change, as a value can."""
-    layout = see(picture("blank.png"))
-    assert replace(layout, warnings=("checked",)).warnings == ("checked",)
+    assert shared_vision() is shared_vision()
 
 
 def test_a_broken_picture_is_said_to_be_broken(see):
