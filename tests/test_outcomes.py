@@ -63,7 +63,7 @@ CASES = {
     "lines, none": Case(LINES, "```json\n[]\n```", "blank", ""),
     "lines, cut": Case(LINES, f'```json\n[\n\t{RECT},\n\t{{"rotate_rect": [2', "truncated", "RENT"),
     "lines, cut at the limit": Case(LINES, f'[{RECT}, {{"rot', "truncated", "RENT", "length"),
-    "lines, fence left open": Case(LINES, f"```json\n[{RECT}]", "truncated", "RENT"),
+    "lines, fence left open": Case(LINES, f"```json\n[{RECT}]", "ok", "RENT"),
     "lines, only prose": Case(LINES, "The rent is due on Monday.", "malformed", None),
     "lines, prose at the limit": Case(LINES, "The rent is due on", "truncated", None, "length"),
     "lines, a loop": Case(LINES, f"[{RECT}, " + f"{RECT}, " * 100, "repeating", "\n".join(["RENT"] * 101)),
@@ -158,7 +158,11 @@ def test_the_services_own_refusal_is_one() -> None:
     ids=lambda case: case.answer[:24],
 )
 def test_no_beginning_of_a_fenced_answer_is_ok(case: Case) -> None:
-    """Wherever a fenced answer is cut, it is read without an exception and not called ok."""
+    """Wherever a fenced answer is cut, it is read without an exception and not called ok.
+
+    Only JSON that is whole but for the end of its fence has lost nothing.
+    """
     closed = case.answer.rstrip().removesuffix("```").rstrip()
-    outcomes = {reading_of(case._replace(answer=closed[:end])).outcome for end in range(1, len(closed) + 1)}
+    last = len(closed) - closed.endswith(("}", "]"))
+    outcomes = {reading_of(case._replace(answer=closed[:end])).outcome for end in range(1, last + 1)}
     assert "ok" not in outcomes

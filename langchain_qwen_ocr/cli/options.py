@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import os
 from decimal import Decimal, InvalidOperation
@@ -97,11 +96,10 @@ def task_of(options: argparse.Namespace) -> Task[Result]:
         known = ", ".join(known for known in SUFFIXES if known in forms)
         raise OptionError(f"Task {task.name} has no form {form!r}; choose one of {known}.")
     try:
-        made = task.from_arguments(task.Arguments(**given))
+        return task.from_arguments(task.Arguments(**given), prompt_language=options.prompt_language)
     except ValidationError as error:
         wrong = "; ".join(f"--{_flag(str(e['loc'][0]))}: {e['msg']}" for e in error.errors())
         raise OptionError(f"Task {task.name}: {wrong}") from error
-    return dataclasses.replace(made, prompt_language=options.prompt_language)
 
 
 def engine_of(options: argparse.Namespace) -> QwenOCR:

@@ -24,6 +24,7 @@ class AdvancedRecognition(Task[Lines]):
     """
 
     name: ClassVar[str] = "advanced_recognition"
+    asks_for_text: ClassVar[bool] = True
 
     def prompt(self) -> str:
         """The vendor's prompt."""

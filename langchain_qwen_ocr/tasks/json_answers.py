@@ -35,7 +35,7 @@ class JSONAnswer:
     warnings: tuple[str, ...] = ()
     """What was repaired, or stood around it."""
     cut: bool = False
-    """The answer stops in the middle of the value, or of the fence around it; complete parts are in `value`."""
+    """The answer stops in the middle of the value; complete parts are in `value`."""
 
 
 def holds_json(answer: str) -> bool:
@@ -71,9 +71,14 @@ def read_json(answer: str) -> JSONAnswer:
     further = _read_further(f"{body[start + end :]}\n{block.after}", notes, answer)
     value = _joined([value, *further.values], notes)
     _check_depth(value, answer)
+    rest = further.rest.strip()
+    if open_fence and not rest.strip("`"):
+        # What the fence holds is whole: nothing was lost with its end.
+        notes.repairs.append("The code fence is never closed; the JSON in it is whole.")
+        return JSONAnswer(value, (*notes.all(), *_say_around(around)), further.cut)
     # Behind the first fence another may have been opened.
     cut = open_fence or further.cut or block.after.count("```") % 2 == 1
-    return JSONAnswer(value, (*notes.all(), *_say_around([*around, further.rest])), cut)
+    return JSONAnswer(value, (*notes.all(), *_say_around([*around, rest])), cut)
 
 
 _BETWEEN = re.compile(r"(?:[\s,;]|```(?:jsonl?\b)?)*")
@@ -226,7 +231,8 @@ def _repair(text: str, notes: _Notes, answer: str) -> JSONValue:
         )
     try:
         value = json_repair.loads(text, skip_json_loads=True)
-    except ValueError:
+    except (ValueError, LookupError, TypeError, AssertionError, RecursionError):
+        # What it cannot mend, it does not always say by a ValueError: `[{"a": 1, ```` fails an assertion of its own.
         _refuse(answer)
     if not isinstance(value, dict | list):
         _refuse(answer)

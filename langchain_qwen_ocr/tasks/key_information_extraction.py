@@ -22,7 +22,7 @@ from langchain_qwen_ocr.errors import AnswerError
 from langchain_qwen_ocr.tasks.fences import fence
 from langchain_qwen_ocr.tasks.field_schemas import FieldSchema, Leaf, Many, Record, Shape, read_schema
 from langchain_qwen_ocr.tasks.field_values import Field, is_missing, read_value
-from langchain_qwen_ocr.tasks.json_answers import JSONAnswer, read_json
+from langchain_qwen_ocr.tasks.json_answers import JSONAnswer, JSONValue, read_json
 from langchain_qwen_ocr.tasks.layout import Layout
 from langchain_qwen_ocr.tasks.results import MetadataValue, Result
 from langchain_qwen_ocr.tasks.task import PromptLanguage, Task, TaskArguments
@@ -200,10 +200,10 @@ class KeyInformationExtraction(Task[Fields[M]], Generic[M]):
         return self._fields.template
 
     @classmethod
-    def from_arguments(cls, arguments: TaskArguments) -> Self:
+    def from_arguments(cls, arguments: TaskArguments, *, prompt_language: PromptLanguage = "zh") -> Self:
         """The task that these arguments ask for."""
         options = dict(arguments)
-        return cls(options.pop("fields", None) or None, **options)
+        return cls(options.pop("fields", None) or None, **options, prompt_language=prompt_language)
 
     @classmethod
     def from_prompt(cls, prompt: str) -> Self | None:
@@ -254,7 +254,11 @@ class KeyInformationExtraction(Task[Fields[M]], Generic[M]):
     def write(self, result: Fields[M]) -> str:
         """*result* as the service answers it: a fenced object, values as they were read."""
         raw = {item.path: item.raw for item in result.items}
-        return fence(json.dumps(_raw_of(result.values, "", raw), ensure_ascii=False, indent=4), "json")
+        written = _raw_of(result.values, "", raw)
+        if _unwrapped(written, self._fields.shape) is not written:
+            # Fields that look like the service's envelope go out in one.
+            written = {"ocr_result": {"kv_result": written}}
+        return fence(json.dumps(written, ensure_ascii=False, indent=4), "json")
 
     def from_layout(self, layout: Layout) -> Fields[M]:
         """The fields whose labels stand beside or above their values on the page."""
@@ -291,7 +295,34 @@ class KeyInformationExtraction(Task[Fields[M]], Generic[M]):
         return Fields(values, items, data, warnings=(*warnings, *reader.warnings, *stated, *unplaced), cut=cut)
 
 
-_ENVELOPE = ("output", "choices", "message", "content", "ocr_result", "kv_result")
+_ENVELOPE: Mapping[str, frozenset[str]] = {
+    "output": frozenset({"status_code", "request_id", "code", "message", "usage"}),
+    "choices": frozenset(
+        {"id", "object", "created", "model", "usage", "system_fingerprint", "service_tier", "request_id"}
+        | {"text", "finish_reason", "audio"}
+    ),
+    "message": frozenset({"index", "finish_reason", "logprobs"}),
+    "content": frozenset({"role", "refusal", "annotations", "audio", "function_call", "tool_calls"}),
+    "ocr_result": frozenset({"text", "processed_text", "type"}),
+    "kv_result": frozenset(),
+}
+"""What the service may wrap the fields in, from outside to inside, and what else may stand beside each."""
+
+
+def _unwrapped(value: JSONValue, shape: Record | None) -> JSONValue:
+    """The fields out of the service's envelope; anything that merely has a field of such a name stays whole."""
+    for key, beside in _ENVELOPE.items():
+        if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict) and not _is_pair(value[0]):
+            value = value[0]
+        if not isinstance(value, dict) or not isinstance(value.get(key), dict | list):
+            continue
+        if value.keys() - {key} <= beside and not (shape is not None and key in shape.fields):
+            value = value[key]
+            if key == "kv_result":
+                return value
+    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict) and not _is_pair(value[0]):
+        return value[0]
+    return value
 
 
 def _object_of(read: JSONAnswer, shape: Record | None) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
@@ -299,14 +330,7 @@ def _object_of(read: JSONAnswer, shape: Record | None) -> tuple[dict[str, Any] |
     value = read.value
     if value is None and read.cut:
         return {}, ()
-    for _ in _ENVELOPE:
-        key = next(
-            (key for key in _ENVELOPE if isinstance(value, dict) and isinstance(value.get(key), dict | list)), ""
-        )
-        if key and not (shape is not None and key in shape.fields):
-            value = value[key]  # type: ignore[index, call-overload]
-        if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict) and not _is_pair(value[0]):
-            value = value[0]
+    value = _unwrapped(value, shape)
     if isinstance(value, dict):
         return value, ()
     if not isinstance(value, list):

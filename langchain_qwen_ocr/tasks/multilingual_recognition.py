@@ -20,6 +20,7 @@ class MultilingualRecognition(Task[Text]):
     """
 
     name: ClassVar[str] = "multi_lan"
+    asks_for_text: ClassVar[bool] = True
 
     def prompt(self) -> str:
         """The vendor's prompt, the same as for `text_recognition`."""

@@ -137,7 +137,7 @@ def plain(value: Any) -> Any:  # noqa: ANN401 - JSON
 class Text(Result):
     """Running text."""
 
-    text: str = ""  # type: ignore[misc]
+    text: str = ""
     """Lines as the model gave them, without a code fence around them."""
     data: Any = None
     """The JSON value, when the answer is JSON."""

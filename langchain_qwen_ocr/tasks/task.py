@@ -68,9 +68,9 @@ class Task(Generic[R]):
         raise TypeError(f"{cls.__name__} does not say what its results are: class …(Task[…]).")
 
     @classmethod
-    def from_arguments(cls, arguments: TaskArguments) -> Self:
+    def from_arguments(cls, arguments: TaskArguments, *, prompt_language: PromptLanguage = "zh") -> Self:
         """The task that these arguments ask for."""
-        return cls(**dict(arguments))
+        return cls(**dict(arguments), prompt_language=prompt_language)
 
     @classmethod
     def from_prompt(cls, prompt: str) -> Self | None:

@@ -56,6 +56,7 @@ class TextRecognition(Task[Text]):
     """
 
     name: ClassVar[str] = "text_recognition"
+    asks_for_text: ClassVar[bool] = True
 
     def prompt(self) -> str:
         """The vendor's prompt, the same in both languages."""

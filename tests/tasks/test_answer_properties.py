@@ -197,5 +197,6 @@ def test_a_box_survives_the_way_to_thousandths_and_back(width: int, height: int,
     ],
 )
 def test_every_beginning_of_an_answer_is_cut(task: Any, answer: str) -> None:
-    """From the first mark of the fence to the last but one, the result says that something is missing."""
-    assert all(task.parse(answer[:end]).cut for end in range(1, len(answer)))
+    """From the first mark of the fence to the last bracket but one, the result says that something is missing."""
+    assert all(task.parse(answer[:end]).cut for end in range(1, len(answer) - len("}\n```")))
+    assert not any(task.parse(answer[:end]).cut for end in range(len(answer) - len("\n```"), len(answer)))

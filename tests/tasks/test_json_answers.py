@@ -32,9 +32,16 @@ CUT: dict[str, tuple[str, Any]] = {
         '{"n": "1", "items": [{"a": "x"}, {"a": "y", "b',
         {"n": "1", "items": [{"a": "x"}]},
     ),
-    "in an open fence": ('```json\n{"a": "x"}', {"a": "x"}),
+    "in an open fence": ('```json\n{"a": "x", "b": "y', {"a": "x"}),
     "at the opening of a fence": ("```json", None),
 }
+
+
+def test_a_fence_that_never_closes_loses_nothing_of_a_whole_value() -> None:
+    """The value is whole, so it is not called cut; that the fence is open is said."""
+    read = read_json('```json\n{"a": "x"}\n``')
+    assert (read.value, read.cut) == ({"a": "x"}, False)
+    assert any("fence" in warning for warning in read.warnings)
 
 
 @pytest.mark.parametrize(("answer", "value"), WHOLE.values(), ids=WHOLE)

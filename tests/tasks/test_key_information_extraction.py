@@ -336,3 +336,22 @@ def test_a_plain_engine_finds_labels_and_values() -> None:
         ),
     )
     assert KeyInformationExtraction({"Tenant": ""}).from_layout(layout).values == {"Tenant": "Ada Quill"}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"title": "Lease", "content": {"rent": "950"}},
+        {"message": {"to": "Ada"}, "date": "2026-03-01"},
+        {"ocr_result": {"a": "1"}},
+        {"output": {"choices": [{"a": "1"}]}},
+    ],
+    ids="+".join,
+)
+def test_fields_named_like_the_services_envelope_are_kept(values: dict[str, Any]) -> None:
+    """A document's own field called "content" or "message" does not swallow its neighbours."""
+    task = KeyInformationExtraction()
+    fields = task.parse(json.dumps(values))
+    assert task.parse(task.write(fields)) == fields
+    if len(values) > 1:
+        assert fields.values == values
