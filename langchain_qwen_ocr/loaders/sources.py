@@ -14,30 +14,11 @@ from langchain_core.documents.base import Blob
 
 from langchain_qwen_ocr.errors import SourceError
 from langchain_qwen_ocr.exchange import Reading
+from langchain_qwen_ocr.pages.content import SUFFIXES
 from langchain_qwen_ocr.tasks.results import Result
 
 Source: TypeAlias = Any
 """A file, folder, glob, address, bytes, file object, PIL image, Blob, BlobLoader, or an iterable of these."""
-
-SUFFIXES = frozenset(
-    {
-        ".avif",
-        ".bmp",
-        ".gif",
-        ".heic",
-        ".heif",
-        ".jfif",
-        ".jpe",
-        ".jpeg",
-        ".jpg",
-        ".pdf",
-        ".png",
-        ".tif",
-        ".tiff",
-        ".webp",
-    }
-)
-"""What a folder is searched for; a file that is named is opened whatever it is called."""
 
 
 @dataclass(slots=True)

@@ -149,6 +149,26 @@ KINDS: dict[str, Callable[[bytes], bool]] = {
 }
 """What can be opened, and how its beginning looks; asked in this order."""
 
+SUFFIXES = frozenset(
+    {
+        ".avif",
+        ".bmp",
+        ".gif",
+        ".heic",
+        ".heif",
+        ".jfif",
+        ".jpe",
+        ".jpeg",
+        ".jpg",
+        ".pdf",
+        ".png",
+        ".tif",
+        ".tiff",
+        ".webp",
+    }
+)
+"""How files that can be opened usually end: what to look for in a folder."""
+
 _OTHERS: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), words)
     for pattern, words in (

@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from langchain_qwen_ocr.errors import ForbiddenSourceError, OptionError, SourceError
-from langchain_qwen_ocr.loaders.sources import SUFFIXES
+from langchain_qwen_ocr.pages.content import SUFFIXES
 from langchain_qwen_ocr.pages.fetch import check_url_words
 
 ANY_HOST = "*"

@@ -16,7 +16,6 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import patch_config
 from langchain_core.tools import BaseTool, BaseToolkit, ToolException
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, create_model
-from pydantic.v1 import ValidationError as ValidationErrorV1
 
 from langchain_qwen_ocr.engine import QwenOCR
 from langchain_qwen_ocr.errors import (
@@ -432,7 +431,7 @@ def _told(error: QwenOCRError, access: Access) -> str:
     return message if access.root is None else message.replace(f"{access.root}{os.sep}", "")
 
 
-def _say_what_is_wrong(error: ValidationError | ValidationErrorV1) -> str:
+def _say_what_is_wrong(error: ValidationError) -> str:
     complaints = (
         f"{'.'.join(str(step) for step in complaint['loc']) or 'input'}: {complaint['msg']}"
         for complaint in error.errors()
