@@ -308,6 +308,22 @@ def test_a_changed_file_is_read_anew(root):
     assert second.artifact.handle != first.artifact.handle
 
 
+def test_a_handle_outlives_its_file(root):
+    """What was read of an upload that is gone can still be asked for; another question says that it is gone."""
+    kit = QwenOCRToolkit(reader(ScriptedTransport("Hello")), root_dir=root)
+    text, other, *_ = kit.get_tools()
+    first = text.invoke({"type": "tool_call", "id": "1", "name": "x", "args": {"image": "receipt.png"}})
+    (root / "receipt.png").unlink()
+
+    again = text.invoke({"type": "tool_call", "id": "2", "name": "x", "args": {"image": first.artifact.handle}})
+    anew = other.invoke({"type": "tool_call", "id": "3", "name": "x", "args": {"image": first.artifact.handle}})
+
+    assert again.artifact.text == "Hello"
+    assert anew.status == "error"
+    assert "receipt.png" in anew.content
+    assert str(root) not in anew.content
+
+
 def test_an_unknown_handle_is_said_to_the_model(root):
     """A handle that was let go is no picture."""
     message = call(text_tool(root), image="ocr-00000000")

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from langchain_qwen_ocr.exchange import Outcome
-from langchain_qwen_ocr.tools.shelf import Readings
+from langchain_qwen_ocr.exchange import Outcome, Reading
+from langchain_qwen_ocr.tasks.results import Result
 from langchain_qwen_ocr.usage import Usage
+
+Readings = tuple[Reading[Result], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

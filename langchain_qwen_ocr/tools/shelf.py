@@ -9,11 +9,8 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 
-from langchain_qwen_ocr.exchange import Reading
-from langchain_qwen_ocr.tasks.results import Result
 from langchain_qwen_ocr.tools.access import FileSource
-
-Readings = tuple[Reading[Result], ...]
+from langchain_qwen_ocr.tools.artifact import OCRArtifact
 
 HANDLE_PREFIX = "ocr-"
 _HANDLE = re.compile(r"ocr-[0-9a-f]{8}")
@@ -36,7 +33,7 @@ ShelfSource = FileSource | FetchedSource
 @dataclass(slots=True)
 class _Entry:
     source: ShelfSource
-    readings: OrderedDict[Hashable, Readings] = field(default_factory=OrderedDict)
+    artifacts: OrderedDict[Hashable, OCRArtifact] = field(default_factory=OrderedDict)
 
     @property
     def size_bytes(self) -> int:
@@ -48,13 +45,13 @@ class Shelf:
 
     Args:
         max_sources: How many sources are kept.
-        max_readings: How many readings of one source are kept.
+        max_artifacts: How many results of one source are kept.
         max_bytes: How many bytes of fetched files are kept.
     """
 
-    def __init__(self, *, max_sources: int = 256, max_readings: int = 32, max_bytes: int = 128 * 1024 * 1024) -> None:
+    def __init__(self, *, max_sources: int = 256, max_artifacts: int = 32, max_bytes: int = 128 * 1024 * 1024) -> None:
         self._max_sources = max_sources
-        self._max_readings = max_readings
+        self._max_artifacts = max_artifacts
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
@@ -82,24 +79,24 @@ class Shelf:
             self._entries.move_to_end(handle)
             return entry.source
 
-    def readings(self, handle: str, question: Hashable) -> Readings | None:
+    def artifact(self, handle: str, question: Hashable) -> OCRArtifact | None:
         """What was read for this question; None when nothing was, or it was let go."""
         with self._lock:
             entry = self._entries.get(handle)
-            found = entry.readings.get(question) if entry is not None else None
+            found = entry.artifacts.get(question) if entry is not None else None
             if entry is not None and found is not None:
-                entry.readings.move_to_end(question)
+                entry.artifacts.move_to_end(question)
             return found
 
-    def keep(self, handle: str, question: Hashable, readings: Readings) -> None:
-        """Keep what was read for this question."""
+    def keep(self, question: Hashable, artifact: OCRArtifact) -> None:
+        """Keep what was read for this question, as long as its source is kept."""
         with self._lock:
-            entry = self._entries.get(handle)
+            entry = self._entries.get(artifact.handle)
             if entry is None:
                 return
-            entry.readings[question] = readings
-            while len(entry.readings) > self._max_readings:
-                entry.readings.popitem(last=False)
+            entry.artifacts[question] = artifact
+            while len(entry.artifacts) > self._max_artifacts:
+                entry.artifacts.popitem(last=False)
 
     def _new_handle(self) -> str:
         while (handle := HANDLE_PREFIX + secrets.token_hex(4)) in self._entries:

@@ -30,10 +30,10 @@ from langchain_qwen_ocr.tasks import TASKS
 from langchain_qwen_ocr.tasks.results import Result
 from langchain_qwen_ocr.tasks.task import Task, TaskArguments
 from langchain_qwen_ocr.tools.access import Access, Address, FileSource
-from langchain_qwen_ocr.tools.artifact import OCRArtifact
+from langchain_qwen_ocr.tools.artifact import OCRArtifact, Readings
 from langchain_qwen_ocr.tools.content import MIN_CHARS, content_lines, excerpt, text_chars, write_content
 from langchain_qwen_ocr.tools.fetching import Fetch, fetch_listed
-from langchain_qwen_ocr.tools.shelf import FetchedSource, Readings, Shelf, ShelfSource, is_handle
+from langchain_qwen_ocr.tools.shelf import FetchedSource, Shelf, ShelfSource, is_handle
 from langchain_qwen_ocr.tracing import traced
 from langchain_qwen_ocr.usage import Usage
 
@@ -169,15 +169,16 @@ class QwenOCRTool(BaseTool):
     ) -> tuple[str, OCRArtifact]:
         with _for_the_model(self._access):
             question, start_line = self._question(arguments)
-            plan = self._plan(self._located(image), question)
-        readings = self._shelf.readings(plan.handle, question.key)
-        if readings is None:
-            view = traced(self.ocr, _child(config, run_manager))
-            with _for_the_model(self._access):
-                found = view.read(plan.opened, question.task, pages=plan.pages, together=question.together)
-                readings = tuple(found)
-            return self._answer(plan, question, readings, start_line, paid=True)
-        return self._answer(plan, question, readings, start_line, paid=False)
+            source = self._located(image)
+        known = self._known(source, question)
+        if known is not None:
+            return self._content(known, start_line), known
+        view = traced(self.ocr, _child(config, run_manager))
+        with _for_the_model(self._access):
+            plan = self._plan(source, question)
+            readings = tuple(view.read(plan.opened, question.task, pages=plan.pages, together=question.together))
+        artifact = self._artifact(plan, question, readings)
+        return self._content(artifact, start_line), artifact
 
     async def _arun(
         self,
@@ -190,15 +191,16 @@ class QwenOCRTool(BaseTool):
         with _for_the_model(self._access):
             question, start_line = self._question(arguments)
             source = await asyncio.to_thread(self._located, image)
+        known = self._known(source, question)
+        if known is not None:
+            return self._content(known, start_line), known
+        view = traced(self.ocr, _child(config, run_manager))
+        with _for_the_model(self._access):
             plan = await asyncio.to_thread(self._plan, source, question)
-        readings = self._shelf.readings(plan.handle, question.key)
-        if readings is None:
-            view = traced(self.ocr, _child(config, run_manager))
-            with _for_the_model(self._access):
-                found = view.aread(plan.opened, question.task, pages=plan.pages, together=question.together)
-                readings = tuple([reading async for reading in found])
-            return self._answer(plan, question, readings, start_line, paid=True)
-        return self._answer(plan, question, readings, start_line, paid=False)
+            found = view.aread(plan.opened, question.task, pages=plan.pages, together=question.together)
+            readings = tuple([reading async for reading in found])
+        artifact = self._artifact(plan, question, readings)
+        return self._content(artifact, start_line), artifact
 
     def _question(self, arguments: dict[str, Any]) -> tuple[_Question, int]:
         """What is asked, and from which line on to answer."""
@@ -214,13 +216,32 @@ class QwenOCRTool(BaseTool):
         Raises:
             SourceError: There is none, or it may not be opened.
         """
-        known = self._shelf.source(image.strip())
+        words = image.strip()
+        known = self._shelf.source(words)
         if isinstance(known, FetchedSource):
             return known
-        if known is None and is_handle(image.strip()):
-            raise SourceError(f"The handle {image.strip()} is not known any more: name the picture itself again.")
-        found = self._access.find(image.strip() if known is None else known.name)
+        if known is not None:
+            return self._as_it_is_now(known)
+        if is_handle(words):
+            raise SourceError(f"The handle {words} is not known any more: name the picture itself again.")
+        found = self._access.find(words)
         return self._fetch(found, self._access) if isinstance(found, Address) else found
+
+    def _as_it_is_now(self, known: FileSource) -> ShelfSource:
+        """The file of a handle: another source when it has changed, the same when it has gone."""
+        try:
+            found = self._access.find(known.name)
+        except SourceError:
+            # What was read before can still be asked for; reading it anew will say what is wrong.
+            return known
+        return known if isinstance(found, Address) else found
+
+    def _known(self, source: ShelfSource, question: _Question) -> OCRArtifact | None:
+        """What was read before, free of charge this time."""
+        known = self._shelf.artifact(self._shelf.put(source), question.key)
+        if known is None:
+            return None
+        return dataclasses.replace(known, usage=Usage(cached=len(known.readings)))
 
     def _plan(self, source: ShelfSource, question: _Question) -> _Plan:
         """Which pages to read, never more than `max_pages`."""
@@ -235,27 +256,32 @@ class QwenOCRTool(BaseTool):
         pages = ",".join(str(index + 1) for index in now)
         return _Plan(handle, source, pages, tuple(wanted[self.max_pages :]))
 
-    def _answer(
-        self, plan: _Plan, question: _Question, readings: Readings, start_line: int, *, paid: bool
-    ) -> tuple[str, OCRArtifact]:
-        if paid:
-            _raise_if_all_failed(readings, self._access)
-            if all(reading.outcome != "failed" for reading in readings):
-                self._shelf.keep(plan.handle, question.key, readings)
-        consumed = sum((reading.usage for reading in readings), Usage())
+    def _artifact(self, plan: _Plan, question: _Question, readings: Readings) -> OCRArtifact:
+        """The result of a call that read something, kept unless a page may be better next time."""
+        _raise_if_all_failed(readings, self._access)
         artifact = OCRArtifact(
             handle=plan.handle,
             source=plan.source.name,
             task=question.task.name,
             readings=readings,
             pages_left=plan.pages_left,
-            usage=consumed if paid else Usage(cached=len(readings)),
+            usage=sum((reading.usage for reading in readings), Usage()),
         )
+        if all(reading.outcome != "failed" for reading in readings):
+            self._shelf.keep(question.key, artifact)
+        return artifact
+
+    def _content(self, artifact: OCRArtifact, start_line: int) -> str:
+        """What the model sees.
+
+        Raises:
+            ToolException: There is no such line.
+        """
         lines = content_lines(artifact, max_chars=self.max_chars)
         if start_line > max(1, len(lines)):
             raise ToolException(f"There are only {len(lines)} lines; start_line={start_line} is beyond them.")
         part = excerpt(lines, start_line=start_line, max_chars=text_chars(self.max_chars))
-        return write_content(artifact, part), artifact
+        return write_content(artifact, part)
 
 
 class QwenOCRToolkit(BaseToolkit):
