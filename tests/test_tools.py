@@ -12,8 +12,12 @@ from typing import Any
 
 import httpx2
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from langchain.agents import create_agent
 from langchain_core.callbacks import UsageMetadataCallbackHandler
-from langchain_core.messages import ToolMessage
+from langchain_core.language_models.fake_chat_models import FakeMessagesListChatModel
+from langchain_core.messages import AIMessage, HumanMessage, ToolCall, ToolMessage
 from langchain_core.tools import ToolException
 from langchain_tests.integration_tests import ToolsIntegrationTests
 from langchain_tests.unit_tests import ToolsUnitTests
@@ -26,6 +30,7 @@ from langchain_qwen_ocr import (
     QwenOCR,
     QwenOCRTool,
     QwenOCRToolkit,
+    Reading,
     TextRecognition,
 )
 from langchain_qwen_ocr.errors import (
@@ -35,6 +40,7 @@ from langchain_qwen_ocr.errors import (
     ServiceUnavailableError,
     SourceError,
 )
+from langchain_qwen_ocr.tasks.results import Text
 from langchain_qwen_ocr.testing import (
     Reply,
     ScriptedTransport,
@@ -46,6 +52,7 @@ from langchain_qwen_ocr.testing import (
 )
 from langchain_qwen_ocr.tools import Access, OCRArtifact, Shelf
 from langchain_qwen_ocr.tools.access import Address, FileSource
+from langchain_qwen_ocr.tools.content import content_lines, excerpt, text_chars, write_content
 from langchain_qwen_ocr.tools.fetching import fetch_listed
 from langchain_qwen_ocr.tools.shelf import FetchedSource
 from tests.readers import picture, reader, shade_of, tiff
@@ -784,3 +791,48 @@ def test_importing_the_tools_loads_nothing_heavy():
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == ""
+
+
+class Lines(FakeMessagesListChatModel):
+    """A chat model that says its lines, whatever tools it may call."""
+
+    def bind_tools(self, tools, **options):
+        """Itself."""
+        return self
+
+
+def test_an_agent_sees_what_went_wrong_and_goes_on(root):
+    """Inside `create_agent`, an error of the tool is a message that the model can answer."""
+    calls = [
+        ToolCall(name="qwen_ocr_text_recognition", args={"image": image}, id=image)
+        for image in ("recipt.png", "receipt.png")
+    ]
+    model = Lines(responses=[*(AIMessage("", tool_calls=[each]) for each in calls), AIMessage("It says hello.")])
+    kit = QwenOCRToolkit(reader(ScriptedTransport("Hello")), root_dir=root)
+
+    state = create_agent(model, kit.get_tools()).invoke({"messages": [HumanMessage("What does it say?")]})
+
+    wrong, right = (message for message in state["messages"] if isinstance(message, ToolMessage))
+    assert (wrong.status, right.status) == ("error", "success")
+    assert "receipt.png" in str(wrong.content)
+    assert right.artifact.text == "Hello"
+
+
+@given(
+    text=st.text(st.characters(exclude_categories=["Cs"]), max_size=3_000),
+    max_chars=st.integers(200, 1_000),
+)
+def test_no_text_goes_beyond_the_limit(text, max_chars):
+    """Whatever the page says, every portion keeps the limit and all portions together are the text."""
+    reading = Reading(source="x", page_indexes=(0,), task=TextRecognition(), outcome="ok", result=Text(text=text))
+    artifact = OCRArtifact(handle="ocr-00000000", source="x", task="text_recognition", readings=(reading,))
+    lines = content_lines(artifact, max_chars=max_chars)
+    shown: list[str] = []
+
+    while len(shown) < len(lines):
+        part = excerpt(lines, start_line=len(shown) + 1, max_chars=text_chars(max_chars))
+        assert part.lines
+        assert len(write_content(artifact, part)) <= max_chars
+        shown += part.lines
+
+    assert "".join(shown) == "".join(text.splitlines())
