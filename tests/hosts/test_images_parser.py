@@ -36,7 +36,11 @@ def pdf_with(*pictures: Image.Image, kind: str = "PNG") -> Blob:
         stream = io.BytesIO()
         picture.save(stream, kind)
         page.insert_image(pymupdf.Rect(72, 80 + 120 * number, 272, 190 + 120 * number), stream=stream.getvalue())
-    return Blob.from_data(document.tobytes(deflate=True, deflate_images=True), mime_type="application/pdf", metadata={"source": "report.pdf"})
+    return Blob.from_data(
+        document.tobytes(deflate=True, deflate_images=True),
+        mime_type="application/pdf",
+        metadata={"source": "report.pdf"},
+    )
 
 
 def parser(script: Any = None, **options: Any) -> tuple[QwenOCRBlobParser, ScriptedTransport]:
