@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from langchain_qwen_ocr.tasks.layout import Layout
 from langchain_qwen_ocr.tasks.layout_document import find_blocks
 from langchain_qwen_ocr.tasks.markdown import read_markdown
 from langchain_qwen_ocr.tasks.phrases import says_nothing_to_read
-from langchain_qwen_ocr.tasks.results import Result
+from langchain_qwen_ocr.tasks.results import Result, join_pieces
 from langchain_qwen_ocr.tasks.task import PromptLanguage, Task
 
 PROMPTS: Mapping[PromptLanguage, str] = MappingProxyType(
@@ -67,6 +68,18 @@ class DocumentTree(Result):
     def __post_init__(self) -> None:
         """Take out blocks that hold nothing."""
         object.__setattr__(self, "blocks", meaningful(self.blocks))
+
+    joins: ClassVar[bool] = True
+
+    def join(self, below: DocumentTree) -> DocumentTree:
+        """The blocks of both parts; those that end one and begin the other stand once."""
+        return dataclasses.replace(
+            self,
+            latex="\n\n".join(filter(None, (self.latex, below.latex))),
+            blocks=tuple(join_pieces(self.blocks, below.blocks)),
+            warnings=(*self.warnings, *below.warnings),
+            cut=self.cut or below.cut,
+        )
 
     @property
     def text(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from langchain_qwen_ocr.tasks.layout import Layout
 from langchain_qwen_ocr.tasks.layout_formulas import find_formulas
 from langchain_qwen_ocr.tasks.markdown import without_fences
 from langchain_qwen_ocr.tasks.phrases import says_nothing_to_read
-from langchain_qwen_ocr.tasks.results import Result
+from langchain_qwen_ocr.tasks.results import Result, join_pieces
 from langchain_qwen_ocr.tasks.task import Task
 
 PROMPT = (
@@ -49,6 +50,17 @@ class Formulas(Result):
         """Bring the formulas to their normal form, without labels and dangerous commands."""
         formulas = (Formula(latex).latex for latex in self.formulas)
         object.__setattr__(self, "formulas", tuple(filter(None, formulas)))
+
+    joins: ClassVar[bool] = True
+
+    def join(self, below: Formulas) -> Formulas:
+        """The formulas of both parts; those that end one and begin the other stand once."""
+        return dataclasses.replace(
+            self,
+            formulas=tuple(join_pieces(self.formulas, below.formulas)),
+            warnings=(*self.warnings, *below.warnings),
+            cut=self.cut or below.cut,
+        )
 
     @property
     def text(self) -> str:

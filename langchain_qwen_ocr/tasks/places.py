@@ -14,11 +14,12 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from langchain_qwen_ocr.errors import AnswerError
 from langchain_qwen_ocr.geometry import (
     Affine,
+    Bounds,
     CoordinateFrame,
     PageMap,
     Point,
@@ -236,6 +237,21 @@ class Lines(Result):
             for line in self.lines
         )
 
+    joins: ClassVar[bool] = True
+
+    def join(self, below: Lines) -> Lines:
+        """The lines of both parts; a line that both saw stands once, as the part has it that saw more of it."""
+        lines = list(self.lines)
+        for line in below.lines:
+            twin = next((i for i, other in enumerate(lines) if _is_same_place(other.bounds, line.bounds)), None)
+            if twin is None:
+                lines.append(line)
+            elif len(line.text) > len(lines[twin].text):
+                lines[twin] = line
+        return dataclasses.replace(
+            self, lines=tuple(lines), warnings=(*self.warnings, *below.warnings), cut=self.cut or below.cut
+        )
+
     def metadata(self) -> dict[str, MetadataValue]:
         """How many lines there are."""
         return {"line_count": len(self.lines)}
@@ -260,6 +276,14 @@ class Lines(Result):
             page=to_page.page,
             warnings=warnings,
         )
+
+
+def _is_same_place(one: Bounds, other: Bounds) -> bool:
+    """Whether two boxes cover each other by more than half of the smaller one."""
+    across = min(one[2], other[2]) - max(one[0], other[0])
+    down = min(one[3], other[3]) - max(one[1], other[1])
+    smaller = min((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))
+    return across > 0 and down > 0 and across * down > smaller / 2
 
 
 # Reading

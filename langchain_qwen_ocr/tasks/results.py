@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 from langchain_qwen_ocr.errors import OptionError
 from langchain_qwen_ocr.geometry import Affine, PageMap, Quad, Size, SizePt
+
+P = TypeVar("P")
 
 MetadataValue = str | int | float | bool
 
@@ -155,17 +157,22 @@ class Text(Result):
         )
 
 
-_OVERLAP_LINES = 12
-"""How many lines two parts of a page may share."""
+_OVERLAP = 12
+"""How many lines, or other pieces, two parts of a page may share."""
+
+
+def join_pieces(above: Sequence[P], below: Sequence[P], *, key: Callable[[P], object] = lambda piece: piece) -> list[P]:
+    """The pieces of two parts; those that end the first and begin the second stand once."""
+    for shared in range(min(_OVERLAP, len(above), len(below)), 0, -1):
+        if [key(piece) for piece in above[-shared:]] == [key(piece) for piece in below[:shared]]:
+            return [*above, *below[shared:]]
+    return [*above, *below]
 
 
 def join_lines(above: str, below: str) -> str:
     """Two texts in one; the lines that end the first and begin the second stand once."""
-    upper, lower = above.rstrip().split("\n"), below.lstrip("\n").split("\n")
-    for shared in range(min(_OVERLAP_LINES, len(upper), len(lower)), 0, -1):
-        if [_bare(line) for line in upper[-shared:]] == [_bare(line) for line in lower[:shared]]:
-            return "\n".join([*upper, *lower[shared:]])
-    return "\n".join([*upper, *lower]).strip("\n")
+    joined = join_pieces(above.rstrip().split("\n"), below.lstrip("\n").split("\n"), key=_bare)
+    return "\n".join(joined).strip("\n")
 
 
 def _bare(line: str) -> str:
