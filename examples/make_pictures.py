@@ -422,9 +422,7 @@ def invoice(fonts: Fonts) -> Iterator[Example]:
         sheet.line(y_px, *pieces, face=face, size_px=26)
     sheet.gap()
     columns_px = (left_px, 250, 660, 800, 960, right_px)
-    y_px = draw_table(
-        sheet, grid, columns_px=columns_px, top_px=880, row_px=58, faces=(SANS_BOLD, SANS), size_px=26
-    )
+    y_px = draw_table(sheet, grid, columns_px=columns_px, top_px=880, row_px=58, faces=(SANS_BOLD, SANS), size_px=26)
     sheet.gap()
     for label, value in totals.items():
         y_px += 50
@@ -461,9 +459,7 @@ def merged_table(fonts: Fonts) -> Iterator[Example]:
     sheet.line(90, (600, "2026年1月至2月产量 Output by workshop", "m"), face=CHINESE_BOLD, size_px=36)
     sheet.gap()
     columns_px = (70, 240, 470, 635, 800, 965, 1130)
-    draw_table(
-        sheet, grid, columns_px=columns_px, top_px=140, row_px=66, faces=(CHINESE, CHINESE), size_px=30
-    )
+    draw_table(sheet, grid, columns_px=columns_px, top_px=140, row_px=66, faces=(CHINESE, CHINESE), size_px=30)
     yield Example("table_merged.png", [sheet.image], sheet.text, {".html": html_of(grid)})
 
 
