@@ -33,9 +33,8 @@ def test_the_two_commands_are_one_line_each(heading: str) -> None:
 
 def test_the_table_of_tasks_is_up_to_date() -> None:
     """It is made from the code."""
-    made = subprocess.run(
-        [sys.executable, ROOT / ".ci" / "readme_tables.py", "--check"], capture_output=True, text=True
-    )
+    command = [sys.executable, str(ROOT / ".ci" / "readme_tables.py"), "--check"]
+    made = subprocess.run(command, check=False, capture_output=True, text=True)
     assert made.returncode == 0, made.stdout
 
 
