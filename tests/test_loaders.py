@@ -30,6 +30,7 @@ from langchain_qwen_ocr.errors import (
     ServiceUnavailableError,
     SourceError,
 )
+from langchain_qwen_ocr.policies import Budget
 from langchain_qwen_ocr.testing import (
     Reply,
     ScriptedTransport,
@@ -345,6 +346,21 @@ def test_a_load_that_broke_off_is_reported(tmp_path):
 
     assert breaking.report is not None
     assert breaking.report.pages == {"ok": 1, "failed": 1}
+
+
+def test_pages_that_a_cap_left_out_are_named_in_the_report(tmp_path):
+    """They are no failures, but nobody should take the Documents for the whole file."""
+    capped = QwenOCRLoader(
+        tiff(tmp_path / "scan.tiff", 3),
+        ocr=reader(ScriptedTransport("x"), budget=Budget(max_pages=1), max_concurrency=1),
+    )
+    documents = capped.load()
+
+    assert sorted(document.metadata["ocr_outcome"] for document in documents) == ["ok", "skipped", "skipped"]
+    assert capped.report is not None
+    assert capped.report.pages == {"ok": 1, "skipped": 2}
+    assert len(capped.report.failures) == 2
+    assert all("scan.tiff: not sent, since max_pages=1 would be passed" in line for line in capped.report.failures)
 
 
 def test_progress_is_drawn_on_request(tmp_path, capsys):

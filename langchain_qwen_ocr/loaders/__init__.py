@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from langchain_qwen_ocr.loaders.blob_parser import QwenOCRBlobParser
 from langchain_qwen_ocr.loaders.loader import QwenOCRLoader
-from langchain_qwen_ocr.loaders.run import LoadReport
+from langchain_qwen_ocr.report import Report
+
+LoadReport = Report
+"""How a load went: what `QwenOCRLoader.report` holds."""
 
 __all__ = ["LoadReport", "QwenOCRBlobParser", "QwenOCRLoader"]

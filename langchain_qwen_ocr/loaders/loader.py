@@ -14,9 +14,10 @@ from langchain_core.runnables import RunnableConfig
 from langchain_qwen_ocr.documents import TableForm
 from langchain_qwen_ocr.engine import QwenOCR
 from langchain_qwen_ocr.errors import OptionError
-from langchain_qwen_ocr.loaders.run import Form, LoadReport, Mode, OnError, Run, progress_bar
+from langchain_qwen_ocr.loaders.run import Form, Mode, OnError, Run, progress_bar
 from langchain_qwen_ocr.loaders.sources import Source, Sources
 from langchain_qwen_ocr.pages import parse_page_ranges
+from langchain_qwen_ocr.report import Report
 from langchain_qwen_ocr.tasks.task import Task
 from langchain_qwen_ocr.tasks.text_recognition import TextRecognition
 from langchain_qwen_ocr.tracing import traced
@@ -67,7 +68,7 @@ class QwenOCRLoader(BaseLoader):
         self._form = Form(mode, on_error, layout, tables)
         self._show_progress = show_progress
         self._config = config
-        self.report: LoadReport | None = None
+        self.report: Report | None = None
         """How the last load went, also one that broke off; None before the first."""
 
     def lazy_load(self) -> Iterator[Document]:
@@ -106,7 +107,7 @@ class QwenOCRLoader(BaseLoader):
         bar = progress_bar() if self._show_progress else None
         return Run(Sources(self._source), self._form, self._keep_report, bar, known_length=self._pages is None)
 
-    def _keep_report(self, report: LoadReport) -> None:
+    def _keep_report(self, report: Report) -> None:
         self.report = report
 
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from decimal import Decimal
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from langchain_core.documents import Document
@@ -19,55 +16,17 @@ from langchain_qwen_ocr.documents import (
     to_document,
     to_elements,
 )
-from langchain_qwen_ocr.errors import OptionError, QwenOCRError
-from langchain_qwen_ocr.exchange import OUTCOMES, Outcome, Reading
+from langchain_qwen_ocr.errors import OptionError
+from langchain_qwen_ocr.exchange import Reading
 from langchain_qwen_ocr.loaders.sources import Origin, Sources
+from langchain_qwen_ocr.report import Report, Tally
 from langchain_qwen_ocr.tasks.results import Result
-from langchain_qwen_ocr.usage import Usage
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
 Mode = Literal["page", "single", "element"]
 OnError = Literal["raise", "record", "skip"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoadReport:
-    """How a load went: every page is counted, also those that gave no Document."""
-
-    pages: Mapping[Outcome, int] = field(default_factory=dict)
-    """How many pages had each outcome."""
-    usage: Usage = field(default_factory=Usage)
-    seconds: float = 0.0
-    """From the first page asked for to the last one given."""
-    failures: tuple[str, ...] = ()
-    """What went wrong, page by page."""
-
-    @property
-    def total_pages(self) -> int:
-        """How many pages there were."""
-        return sum(self.pages.values())
-
-    @property
-    def cost(self) -> Decimal | None:
-        """In `currency`; None where no price is known."""
-        return self.usage.cost
-
-    @property
-    def currency(self) -> str | None:
-        """The currency of `cost`."""
-        return self.usage.currency
-
-    def __str__(self) -> str:
-        """For a person, failures one a line."""
-        counts = ", ".join(f"{self.pages[outcome]} {outcome}" for outcome in OUTCOMES if outcome in self.pages)
-        cost = f", {self.cost} {self.currency}" if self.cost is not None else ""
-        head = (
-            f"{self.total_pages} pages in {self.seconds:.1f} s ({counts or 'nothing read'}), "
-            f"{self.usage.total_tokens} tokens{cost}"
-        )
-        return "\n".join((head, *(f"  {failure}" for failure in self.failures)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +66,7 @@ class Run:
         self,
         sources: Sources,
         form: Form,
-        on_end: Callable[[LoadReport], None] | None = None,
+        on_end: Callable[[Report], None] | None = None,
         bar: tqdm[Any] | None = None,
         *,
         known_length: bool = False,
@@ -117,10 +76,7 @@ class Run:
         self._on_end = on_end
         self._bar = bar
         self._known_length = known_length
-        self._started = time.monotonic()
-        self._pages: Counter[Outcome] = Counter()
-        self._usage = Usage()
-        self._failures: list[str] = []
+        self._tally = Tally()
         self._current: Origin | None = None
         self._together: list[Reading[Result]] = []
         self._dropped: tuple[Reading[Result], Origin] | None = None
@@ -133,7 +89,7 @@ class Run:
             QwenOCRError: It went wrong, and the policy is to raise.
         """
         origin = self.sources.origin_of(reading)
-        self._count(reading)
+        self._tally.add(reading)
         if self._form.mode == "single" and origin is not self._current:
             yield from self._joined()
         is_new = origin is not self._current
@@ -161,14 +117,7 @@ class Run:
         if self._bar is not None:
             self._bar.close()
         if self._on_end is not None:
-            self._on_end(
-                LoadReport(
-                    pages=dict(self._pages),
-                    usage=self._usage,
-                    seconds=time.monotonic() - self._started,
-                    failures=tuple(self._failures),
-                )
-            )
+            self._on_end(self._tally.report())
 
     def _joined(self) -> Iterator[Document]:
         readings, self._together = self._together, []
@@ -180,26 +129,12 @@ class Run:
             self._given += 1
             yield document
 
-    def _count(self, reading: Reading[Result]) -> None:
-        self._pages[reading.outcome] += len(reading.page_indexes)
-        self._usage += reading.usage
-        if not reading.is_good:
-            self._failures.append(_failure(reading))
-
     def _show(self, reading: Reading[Result], *, is_new: bool) -> None:
         if self._bar is None:
             return
         if is_new and self._known_length and reading.total_pages is not None:
             self._bar.total = (self._bar.total or 0) + reading.total_pages
         self._bar.update(len(reading.page_indexes))
-
-
-def _failure(reading: Reading[Result]) -> str:
-    try:
-        reading.raise_for_outcome()
-    except QwenOCRError as error:
-        return str(error)
-    return ""
 
 
 def progress_bar() -> tqdm[Any]:
