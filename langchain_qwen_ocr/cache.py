@@ -337,7 +337,8 @@ def write_failure(error: EndpointError, request: OCRRequest[Result], *, now_s: f
         request: Its page's name is taken out: the same picture may come from another file.
         now_s: The time, in seconds since 1970.
     """
-    if type(error).__name__ not in _REMEMBERED_ERRORS:
+    # Without the service's own code it may have been a gateway in between that said no.
+    if type(error).__name__ not in _REMEMBERED_ERRORS or error.code is None:
         return None
     return _write(
         {

@@ -103,7 +103,7 @@ def test_a_cut_entry_is_nothing(length):
 def test_entries_hold_no_picture_no_key_and_no_name():
     """An entry holds the answer and facts about it."""
     one = request(source="secret-name.pdf")
-    refused = ContentRefusedError(f"{one.page}: Input data may contain inappropriate content.", status=400)
+    refused = ContentRefusedError(f"{one.page}: It may be inappropriate.", status=400, code="data_inspection_failed")
     entries = [write_completion(completion()), write_failure(refused, one, now_s=0)]
 
     for entry in entries:

@@ -675,11 +675,12 @@ def test_what_is_kept(step, is_kept):
     [
         (refused(), ContentRefusedError, True),
         (Reply(400, error_body("invalid_parameter_error", "The image format is illegal")), RequestRejectedError, True),
+        (Reply(400, "<html>Bad request</html>"), RequestRejectedError, False),
         (throttled(), RateLimitError, False),
         (server_error(), ServiceUnavailableError, False),
         (Reply(401, error_body("invalid_api_key", "x")), AuthenticationError, False),
     ],
-    ids=["refused", "rejected", "throttled", "500", "key"],
+    ids=["refused", "rejected", "rejected by a gateway", "throttled", "500", "key"],
 )
 async def test_which_failures_are_kept(step, kind, is_kept):
     """A refusal that would come again is not asked for again; it names the page that it is met on now."""
