@@ -56,6 +56,7 @@ def with_policies(
     cache: object = None,
     budget: Budget | None = None,
     region: str = "beijing",
+    clock: Clock | None = None,
 ) -> Endpoint:
     """*endpoint* within its limits and budget, repeated where that helps, its answers remembered.
 
@@ -68,13 +69,15 @@ def with_policies(
         cache: A path, a store with `mget` and `mset`, or a `CompletionStore`; None for no cache.
         budget: Caps on pages, tokens and money; what the cache knows is free.
         region: Where calls are paid.
+        clock: What waiting goes by; None for the clock on the wall.
 
     Raises:
         OptionError: An argument cannot work.
     """
-    limiter = rate_limiter if rate_limiter is not None else rate_limit and AdaptiveLimiter(rate_limit)
+    clock = clock or _SYSTEM_CLOCK
+    limiter = rate_limiter if rate_limiter is not None else rate_limit and AdaptiveLimiter(rate_limit, clock=clock)
     wrapped: Endpoint = LimitedEndpoint(endpoint, limiter=limiter, max_concurrency=max_concurrency)
-    wrapped = RetryingEndpoint(wrapped, RetryPolicy(max_retries=max_retries))
+    wrapped = RetryingEndpoint(wrapped, RetryPolicy(max_retries=max_retries), clock=clock)
     if budget is not None:
         wrapped = BudgetedEndpoint(wrapped, budget, region=region)
     return wrapped if cache is None else CachedEndpoint(wrapped, open_store(cache))
@@ -222,6 +225,8 @@ class _Attempts:
         self._began_s = clock.now_s()
         self._failed = 0
         self._costly = 0
+        # An endpoint inside may repeat calls too; its errors and completions say how often.
+        self._calls = 0
 
     def wait_after(self, error: EndpointError) -> float:
         """How long to wait before the next call.
@@ -239,14 +244,15 @@ class _Attempts:
         )
         self._failed += 1
         self._costly += error.max_repeats is not None
-        error.attempts = self._failed
+        self._calls += error.attempts
+        error.attempts = self._calls
         if wait_s is None:
             raise error
         return wait_s
 
     def record(self, completion: Completion) -> Completion:
         """The completion, with all calls counted."""
-        return dataclasses.replace(completion, attempts=completion.attempts + self._failed)
+        return dataclasses.replace(completion, attempts=completion.attempts + self._calls)
 
 
 class RetryingEndpoint(_Wrapper):
