@@ -65,15 +65,22 @@ def test_an_unknown_name_is_an_attribute_error():
         getattr(langchain_qwen_ocr, "NoSuchName")  # noqa: B009
 
 
-def test_importing_the_package_is_cheap():
-    """A program that only imports the package pays for none of the large libraries behind it."""
-    program = (
-        "import sys, langchain_qwen_ocr; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
-    )
+@pytest.mark.parametrize(
+    ("imported", "not_loaded"),
+    [
+        pytest.param("langchain_qwen_ocr", HEAVY, id="the package"),
+        pytest.param(
+            "langchain_qwen_ocr.tools, langchain_qwen_ocr.loaders", HEAVY - {"langchain_core", "httpx2"}, id="the tools"
+        ),
+    ],
+)
+def test_importing_is_cheap(imported, not_loaded):
+    """Nobody pays for a large library before it is used."""
+    program = f"import sys, {imported}; print(*sorted({{name.partition('.')[0] for name in sys.modules}}))"
 
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
-    assert HEAVY.intersection(done.stdout.split()) == set()
+    assert not_loaded.intersection(done.stdout.split()) == set()
 
 
 @pytest.mark.parametrize("path", ["py.typed", "data/qwen_ranks.xz", "data/LICENSE-qwen", "data/NOTICE.md"])
@@ -84,9 +91,7 @@ def test_files_that_travel_with_the_code(path):
 
 def test_version_is_the_one_of_the_distribution():
     """The installed distribution and pyproject.toml name the same version."""
-    project = tomllib.loads(Path(__file__).parents[1].joinpath("pyproject.toml").read_text("utf-8"))[
-        "project"
-    ]
+    project = tomllib.loads(Path(__file__).parents[1].joinpath("pyproject.toml").read_text("utf-8"))["project"]
 
     assert metadata.version("langchain-qwen-ocr") == project["version"]
 
