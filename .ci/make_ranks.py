@@ -58,9 +58,7 @@ def expect(what: str, content: bytes, sha256: str) -> None:
 
 def main() -> None:
     """Make the file unless only the check is wanted, then check it."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="only check the file that is there")
     if not parser.parse_args().check:
         source = download()

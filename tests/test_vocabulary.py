@@ -26,10 +26,7 @@ FIELDS_PROMPT = (
 
 PROMPTS = [
     pytest.param(
-        (
-            "Please output only the text content from the image without any additional "
-            "descriptions or formatting."
-        ),
+        ("Please output only the text content from the image without any additional descriptions or formatting."),
         16,
         id="default",
     ),
@@ -78,10 +75,7 @@ PROMPTS = [
         id="lines",
     ),
     pytest.param(
-        (
-            "Locate all text lines and return the coordinates of the rotated rectangle "
-            "([cx, cy, width, height, angle])."
-        ),
+        ("Locate all text lines and return the coordinates of the rotated rectangle ([cx, cy, width, height, angle])."),
         24,
         id="lines of the English page",
     ),
@@ -96,8 +90,7 @@ def test_packed_ranks_are_the_published_ones():
 
     assert len(rows) == 151_643
     assert (
-        hashlib.sha256(b"".join(rows)).hexdigest()
-        == "b2b1b8dfb5cc5f024bafc373121c6aba3f66f9a5a0269e243470a1de16a33186"
+        hashlib.sha256(b"".join(rows)).hexdigest() == "b2b1b8dfb5cc5f024bafc373121c6aba3f66f9a5a0269e243470a1de16a33186"
     )
 
 

@@ -466,18 +466,21 @@ def _as_number(word: str) -> float:
     return int(number) if abs(number) < _LARGEST_NUMBER and number.is_integer() else number
 
 
-_N = r"-?\d+(?:\.\d+)?"
-_GAP = r"[ \t]*[,，;；][ \t]*"
-_LOOSE_GAP = r"(?:[ \t]*[,，;；][ \t]*|[ \t]+)"
+# What is repeated never gives back what it took: an answer of a million blanks or digits is read in one pass.
+_N = r"-?\d++(?:\.\d++)?"
+_GAP = r"[ \t]*+[,，;；][ \t]*+"
+_LOOSE_GAP = r"(?:[ \t]*+[,，;；][ \t]*+|[ \t]++)"
 # `cx,cy,w,h,angle` at the start of a row, with the text behind a comma.
 _ROW = re.compile(rf"[ \t]*(?P<rect>{_N}(?:{_GAP}{_N}){{4}})(?:[ \t]*[,，;；\t][ \t]?(?P<text>.*)|[ \t]*)")
 _BRACKETED = re.compile(rf"[\[(（【<][ \t]*(?P<rect>{_N}(?:{_LOOSE_GAP}{_N}){{4}})[ \t]*[\])）】>]")
-_BROKEN_TAIL = re.compile(rf"[\[(（【<]?[ \t]*{_N}(?:{_LOOSE_GAP}(?:{_N})?){{0,4}}[ \t]*(?P<closed>[\])）】>])?[ \t]*")
+_BROKEN_TAIL = re.compile(
+    rf"[\[(（【<]?[ \t]*{_N}(?:{_LOOSE_GAP}(?:{_N})?){{0,4}}[ \t]*+(?:(?P<closed>[\])）】>])[ \t]*+)?"
+)
 _ONLY_NUMBERS = re.compile(r"[ \t]*-?\d[-\d., \t，;；]*")
-_NUMBERING = re.compile(r"[ \t]*(?:\d+[.、)）:：]|[-*•])[ \t]+")
+_NUMBERING = re.compile(r"^[ \t]*+(?:\d++[.、)）:：]|[-*•])[ \t]+")
 _TRAILING = re.compile(rf"(?P<text>.*?\S)[ \t]*[,，:：\t ][ \t]*(?P<rect>{_N}(?:{_GAP}{_N}){{4}})[ \t]*")
 _BRACKETED_ROW = re.compile(rf"(?:[ \t]*```\w*\n)?\s*{_BRACKETED.pattern}[ \t]*[^,\s\]]?")
-_OBJECTS = re.compile(r"(?:[ \t]*```\w*\n)?\s*\[?\s*\{")
+_OBJECTS = re.compile(r"(?:[ \t]*```\w*\n)?\s*+(?:\[\s*+)?\{")
 _AROUND_RECT = " \t,，:：;；-–—|"
 
 

@@ -5,7 +5,7 @@ lets each way of reading them run in a process of its own, and prints a table. T
 read it.
 """
 
-# ruff: noqa: T201 - a command talks to a person, and an arm to the command
+
 
 from __future__ import annotations
 

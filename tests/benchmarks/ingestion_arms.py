@@ -6,7 +6,7 @@ the document is opened. Everything but the standard library is imported by the a
 runs under an interpreter that has that arm's packages alone.
 """
 
-# ruff: noqa: T201 - a command talks to a person, and an arm to the command
+
 
 from __future__ import annotations
 

@@ -151,7 +151,7 @@ async def serve(latency_s: float, *, max_requests: int, max_seconds: float) -> N
         loop.call_soon_threadsafe(finish.set)
 
     server = await loop.create_server(connection, "127.0.0.1", 0, backlog=256)
-    print(server.sockets[0].getsockname()[1], flush=True)  # noqa: T201 - the port is what this program says
+    print(server.sockets[0].getsockname()[1], flush=True)
     threading.Thread(target=wait_for_the_end_of_input, daemon=True).start()
     try:
         await asyncio.wait_for(finish.wait(), max_seconds)

@@ -81,12 +81,12 @@ def main() -> None:
             document_peers(document),
         ),
     ]
-    print(f"{'answer':24} {'ours ms':>9}   {'other':28} {'other ms':>9} {'ours/other':>11}")  # noqa: T201
+    print(f"{'answer':24} {'ours ms':>9}   {'other':28} {'other ms':>9} {'ours/other':>11}")
     for name, ours, others in runs:
         own = seconds(ours)
         for other, work in others.items():
             its = seconds(work)
-            print(f"{name:24} {own * 1000:9.1f}   {other:28} {its * 1000:9.1f} {own / its:11.2f}")  # noqa: T201
+            print(f"{name:24} {own * 1000:9.1f}   {other:28} {its * 1000:9.1f} {own / its:11.2f}")
 
 
 if __name__ == "__main__":
