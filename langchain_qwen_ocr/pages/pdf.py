@@ -9,16 +9,15 @@ from __future__ import annotations
 import atexit
 import contextlib
 import ctypes
+import io
 import itertools
 import math
-import mmap
-import re
 import threading
+import time
 import weakref
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import pypdfium2
@@ -30,6 +29,7 @@ from langchain_qwen_ocr.geometry import MAX_ASPECT_RATIO, POINTS_PER_INCH, Size,
 from langchain_qwen_ocr.pages.content import Content
 from langchain_qwen_ocr.pages.limits import SourceLimits
 from langchain_qwen_ocr.pages.page import Drawing, ImageOptions, Page, StoredPicture
+from langchain_qwen_ocr.pages.pdf_dictionaries import has_masked_pictures
 from langchain_qwen_ocr.pages.pictures import check_page_count, is_whole_jpeg
 from langchain_qwen_ocr.pages.ranges import PageRanges
 from langchain_qwen_ocr.pages.text_layer import TextLayer, collect_text, judge
@@ -40,6 +40,12 @@ _MOST_OBJECTS = 2_000
 """So many objects of a page are looked at before it is drawn; a scan has its picture among the first."""
 _PDF_PICTURE_FACTOR = 4
 """How many times the pixel limit a picture inside a PDF may declare: PDFium decodes by the line."""
+_PAGES_AN_OPENING = 64
+"""So many pages are loaded before a document is opened anew."""
+_BYTES_AN_OPENING = 32 << 20
+"""Likewise, by what the pages weigh on average."""
+_OPENING_S_A_PAGE = 0.0005
+"""How long opening anew may take, for each page loaded since the last time: a broken table is slow to rebuild."""
 _MAX_DPI = 1200.0
 _SMALL_SIDE_PX = 1500.0
 """A page is drawn at one pixel a point, and no larger than this, to see whether its text is there."""
@@ -116,47 +122,115 @@ def _pdfium(where: str, *, source: str, page_index: int | None = None) -> Iterat
 
 
 class PdfFile:
-    """An open PDF, shared by its pages; closed when the last of them is gone."""
+    """An open PDF, shared by its pages; closed when the last of them is gone.
+
+    PDFium keeps every stream it has read until the document is closed, so a long document is opened anew every few
+    pages: memory is bounded by those, not by the document.
+    """
 
     def __init__(self, content: Content, *, password: str | None, limits: SourceLimits) -> None:
         self.name = content.name
         self.limits = limits
         self._content = content
-        data = content.data if content.path is None else content.path
+        self._password = password
+        self._scanning = threading.Lock()
+        self._masked: bool | None = None
+        self._may_renew = True
         try:
+            self._version = _version(content)
             with _library.held():
-                self.document = pypdfium2.PdfDocument(data, password=password)
-                _library.opened(self.document)
-                weakref.finalize(self, _library.retire, self.document).atexit = False
-                # Before any page is loaded, or its fields are not drawn.
-                self.document.init_forms()
+                self._open()
                 self.total_pages = len(self.document)
         except pypdfium2.PdfiumError as error:
             raise SourceError(_why_not_opened(error, self.name, password), source=self.name) from error
         except (OSError, ValueError) as error:
             raise SourceError(f"{self.name} cannot be opened ({error}).", source=self.name) from error
+        page_bytes = max(1, self._version.length_bytes // max(1, self.total_pages))
+        self._pages_an_opening = max(1, min(_PAGES_AN_OPENING, _BYTES_AN_OPENING // page_bytes))
 
-    @cached_property
+    def load(self, page_index: int) -> Any:  # noqa: ANN401 - pypdfium2 has no types
+        """A page, to be closed before PDFium's lock is given up; called while it is held."""
+        began_s = time.perf_counter()
+        if self._is_spent():
+            self._renew()
+        page = self.document.get_page(page_index)
+        if not self._loaded:
+            # A fresh document has to find its way to the page first.
+            self._opening_s += time.perf_counter() - began_s
+        self._loaded += 1
+        return page
+
     def has_masked_pictures(self) -> bool:
-        """Whether a picture may look other than its file: inverted by /Decode, or on an optional layer.
+        """Whether a picture may look other than its file: inverted, with a colour left out, or on a layer.
 
-        PDFium does not tell; dictionaries of pictures are never compressed, so their text can be searched.
+        PDFium does not tell.
         """
-        if self._content.data is not None:
-            return _MASKED.search(self._content.data) is not None
-        assert self._content.path is not None
+        with self._scanning:
+            if self._masked is None:
+                self._masked = self._search_masked()
+            return self._masked
+
+    def _search_masked(self) -> bool:
+        if self._content.path is None:
+            return has_masked_pictures(io.BytesIO(self._content.data or b""))
         try:
-            with (
-                self._content.path.open("rb") as file,
-                mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view,
-            ):
-                return _MASKED.search(view) is not None
-        except (OSError, ValueError):
-            # Moved away while it is open, or on a system without such maps: drawing is right in any case.
+            with self._content.path.open("rb") as file:
+                return has_masked_pictures(file)
+        except OSError:
+            # Moved away while it is open: drawing is right in any case.
             return True
 
+    def _open(self) -> None:
+        began_s = time.perf_counter()
+        source = self._content.data if self._content.path is None else self._content.path
+        document = pypdfium2.PdfDocument(source, password=self._password)
+        _library.opened(document)
+        closing = weakref.finalize(self, _library.retire, document)
+        closing.atexit = False
+        try:
+            # Before any page is loaded, or its fields are not drawn.
+            document.init_forms()
+        except Exception:
+            closing()
+            raise
+        self.document, self._closing = document, closing
+        self._loaded = 0
+        self._opening_s = time.perf_counter() - began_s
 
-_MASKED = re.compile(rb"/Decode\s*\[\s*1|/OC\s+\d+\s+\d+\s+R|/Mask\s*\[")
+    def _is_spent(self) -> bool:
+        return (
+            self._may_renew
+            and self._loaded >= self._pages_an_opening
+            and self._opening_s <= self._loaded * _OPENING_S_A_PAGE
+        )
+
+    def _renew(self) -> None:
+        """Open the document anew; no page of it is loaded, since pages live no longer than the lock is held."""
+        close_old = self._closing
+        try:
+            # Another file may stand under the name by now; the document that is open is still the right one.
+            self._may_renew = _version(self._content) == self._version
+            if self._may_renew:
+                self._open()
+                close_old()
+        except (pypdfium2.PdfiumError, OSError, ValueError):
+            self._may_renew = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    """What tells a file from another one that took its place."""
+
+    length_bytes: int
+    inode: int = 0
+    modified_ns: int = 0
+
+
+def _version(content: Content) -> _Version:
+    if content.path is None:
+        return _Version(len(content.data or b""))
+    status = content.path.stat()
+    return _Version(status.st_size, status.st_ino, status.st_mtime_ns)
 
 
 def _why_not_opened(error: pypdfium2.PdfiumError, name: str, password: str | None) -> str:
@@ -236,7 +310,7 @@ class PdfPage(Page):
     @contextlib.contextmanager
     def _loaded(self) -> Iterator[Any]:
         with _pdfium(str(self), source=self.source, page_index=self.page_index):
-            page = self._file.document.get_page(self.page_index)
+            page = self._file.load(self.page_index)
             try:
                 yield page
             finally:
@@ -255,7 +329,7 @@ class PdfPage(Page):
     def _stored(self, look: _Look, options: ImageOptions) -> StoredPicture | None:
         if look.jpeg is None or not options.takes(look.jpeg):
             return None
-        return None if self._file.has_masked_pictures or not is_whole_jpeg(look.jpeg.data) else look.jpeg
+        return None if self._file.has_masked_pictures() or not is_whole_jpeg(look.jpeg.data) else look.jpeg
 
     def _render(self, page: Any, look: _Look, options: ImageOptions) -> _Pixels:  # noqa: ANN401
         return _render(page, self._render_size(page, look, options))
