@@ -7,26 +7,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
 from PIL import Image, ImageDraw
 
-from langchain_qwen_ocr import AdvancedRecognition, DocumentParsing, FormulaRecognition, QwenOCR, Reading, TableParsing
+from langchain_qwen_ocr import AdvancedRecognition, DocumentParsing, FormulaRecognition, Reading, TableParsing
 from langchain_qwen_ocr.testing import ScriptedTransport, SentRequest, Step, StrictService, completion_body, looping
 from tests.pages.documents import encoded, line_of_text, noisy, pdf, scan
-
-
-def reader(transport: Any, **options: Any) -> QwenOCR:
-    """A reader whose connection is the double."""
-    return QwenOCR(
-        **{
-            "api_key": "sk-test",
-            "max_retries": 0,
-            "max_concurrency": 1,
-            "http_client": httpx2.Client(transport=transport),
-            **options,
-        }
-    )
+from tests.readers import reader
 
 
 def picture(width: int = 400, height: int = 600) -> Image.Image:

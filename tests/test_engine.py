@@ -42,20 +42,12 @@ from langchain_qwen_ocr.testing import (
     refused,
     server_error,
 )
+from tests.readers import picture, reader, shade_of
 
 
-def picture(shade: int, *, name: str = "PNG") -> bytes:
-    """A small picture, told apart from the others by its shade of grey."""
-    stream = io.BytesIO()
-    Image.new("L", (64, 48), shade).save(stream, format=name)
-    return stream.getvalue()
-
-
-def shade_of(sent: SentRequest) -> int:
+def shade_of_sent(sent: SentRequest) -> int:
     """Which of the pictures was sent."""
-    with Image.open(io.BytesIO(sent.pictures[0])) as image:
-        pixel = image.convert("L").getpixel((5, 5))
-    return int(str(pixel))
+    return shade_of(sent.pictures[0])
 
 
 def tiff(path: Path, shades: list[int]) -> Path:
@@ -63,19 +55,6 @@ def tiff(path: Path, shades: list[int]) -> Path:
     frames = [Image.open(io.BytesIO(picture(shade))) for shade in shades]
     frames[0].save(path, save_all=True, append_images=frames[1:])
     return path
-
-
-def reader(transport: Any, **options: Any) -> QwenOCR:
-    """A reader whose connection is the double, without waiting between retries."""
-    return QwenOCR(
-        **{
-            "api_key": "sk-test",
-            "max_retries": 0,
-            "http_client": httpx2.Client(transport=transport),
-            "http_async_client": httpx2.AsyncClient(transport=transport),
-            **options,
-        }
-    )
 
 
 async def collect(readings: Any) -> list[Reading[Any]]:
@@ -94,7 +73,7 @@ def both(ocr: QwenOCR, *arguments: Any, **options: Any) -> list[Reading[Any]]:
 def test_pages_come_in_order_whatever_is_answered_first(tmp_path: Path) -> None:
     """Ten pages with eight calls in flight are read in page order, sync and async."""
     shades = list(range(0, 250, 25))
-    service = StrictService(lambda sent: f"shade {shade_of(sent)}")
+    service = StrictService(lambda sent: f"shade {shade_of_sent(sent)}")
     readings = both(reader(service), tiff(tmp_path / "ten.tiff", shades))
     assert [reading.text for reading in readings] == [f"shade {shade}" for shade in shades]
     assert [reading.page_number for reading in readings] == list(range(1, 11))
@@ -124,7 +103,7 @@ def test_reading_is_lazy(tmp_path: Path) -> None:
 )
 def test_a_failing_page_leaves_its_neighbours_alone(tmp_path: Path, fault: Step, outcome: str) -> None:
     """The page in the middle has its own outcome and error; the others keep their place."""
-    service = StrictService(lambda sent: fault if shade_of(sent) == 100 else f"shade {shade_of(sent)}")
+    service = StrictService(lambda sent: fault if shade_of_sent(sent) == 100 else f"shade {shade_of_sent(sent)}")
     readings = both(reader(service), tiff(tmp_path / "three.tiff", [50, 100, 150]))
     assert [reading.outcome for reading in readings] == ["ok", outcome, "ok"]
     assert [reading.text for reading in readings] == ["shade 50", "", "shade 150"]
@@ -172,7 +151,7 @@ def test_the_default_model_is_the_regions(region: str, model: str) -> None:
 
 def test_several_sources_are_read_one_after_the_other(tmp_path: Path) -> None:
     """A source of a list that does not open is a failed reading, and the rest is read."""
-    service = StrictService(lambda sent: f"shade {shade_of(sent)}")
+    service = StrictService(lambda sent: f"shade {shade_of_sent(sent)}")
     missing = tmp_path / "missing.png"
     readings = both(reader(service), [picture(10), missing, Image.new("L", (64, 48), 20), io.BytesIO(picture(30))][:3])
     assert [reading.text for reading in readings] == ["shade 10", "", "shade 20"]

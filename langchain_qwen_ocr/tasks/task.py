@@ -13,7 +13,7 @@ from langchain_qwen_ocr.errors import OptionError
 from langchain_qwen_ocr.tasks.layout import Layout
 from langchain_qwen_ocr.tasks.results import Result
 
-R = TypeVar("R", bound=Result, covariant=True)  # noqa: PLC0105 - R is what DESIGN and readers call it
+R = TypeVar("R", bound=Result, covariant=True)  # noqa: PLC0105 - R is the result everywhere
 
 PromptLanguage = Literal["zh", "en"]
 
