@@ -26,6 +26,7 @@ from langchain_qwen_ocr.geometry import (
 from langchain_qwen_ocr.models import ModelProfile, find_model
 from langchain_qwen_ocr.pages.page import PageInfo, PreparedImage
 from langchain_qwen_ocr.tasks import TASKS
+from langchain_qwen_ocr.tasks.fences import unfence
 from langchain_qwen_ocr.tasks.phrases import declines, says_nothing_to_read
 from langchain_qwen_ocr.tasks.repetition import find_repetition
 from langchain_qwen_ocr.tasks.results import Region, Result, plain
@@ -357,7 +358,8 @@ def _repeating(completion: Completion, _: _Read[Result]) -> str | None:
 
 
 def _blank(completion: Completion, read: _Read[Result]) -> str | None:
-    if not completion.answer.strip():
+    fenced = unfence(completion.answer)
+    if fenced.closed and not fenced.body.strip():
         # An answer of nothing that ran into its length limit is no word about the picture.
         return None if completion.finish_reason == "length" else ""
     if says_nothing_to_read(completion.answer):

@@ -61,6 +61,7 @@ CASES = {
     "lines as rows": Case(LINES, "500,500,100,200,90,RENT", "ok", "RENT"),
     "lines without text": Case(LINES, "500,500,100,200,90", "ok", ""),
     "lines, none": Case(LINES, "```json\n[]\n```", "blank", ""),
+    "lines, an empty fence": Case(LINES, "```json\n```", "blank", None),
     "lines, cut": Case(LINES, f'```json\n[\n\t{RECT},\n\t{{"rotate_rect": [2', "truncated", "RENT"),
     "lines, cut at the limit": Case(LINES, f'[{RECT}, {{"rot', "truncated", "RENT", "length"),
     "lines, fence left open": Case(LINES, f"```json\n[{RECT}]", "ok", "RENT"),

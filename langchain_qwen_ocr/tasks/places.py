@@ -289,21 +289,19 @@ def _is_same_place(one: Bounds, other: Bounds) -> bool:
 # Reading
 
 _TEXT_KEYS = ("text", "word", "content", "label", "text_content", "transcription", "文本", "文字", "内容")
-_RECT_KEYS = ("rotate_rect", "rotated_rect", "rotateRect", "rect", "rotated_rectangle", "旋转矩形", "坐标")
-_BOX_KEYS = ("bbox_2d", "bbox", "box", "box_2d")
-_LIST_KEYS = (
-    "words_info",
-    "pos_list",
-    "ocr_result",
-    "lines",
-    "result",
-    "results",
-    "words",
-    "items",
-    "text_lines",
-    "data",
+_RECT_KEYS = ("rotate_rect", "rotated_rect", "rotateRect", "rect", "rotated_rectangle", "旋转矩形", "坐标", "pos_list")
+_BOX_KEYS = ("bbox_2d", "bbox", "box", "box_2d", "points", "polygon", "position")
+_NAMED_NUMBERS = (
+    ("cx", "cy", "width", "height", "angle"),
+    ("cx", "cy", "w", "h", "angle"),
+    ("x1", "y1", "x2", "y2"),
+    ("xmin", "ymin", "xmax", "ymax"),
+    ("left", "top", "right", "bottom"),
+    ("x", "y"),
 )
-_NATIVE_KEYS = ("output", "choices", "message", "content", "ocr_result")
+"""Numbers of a place that have names of their own, in the order in which they are meant."""
+_ASIDES = frozenset({"type", "id", "category", "class", "unit", "language", "lang"})
+"""What an object says about its text; no text of the picture."""
 
 
 def read_lines(answer: str) -> Lines:
@@ -312,8 +310,10 @@ def read_lines(answer: str) -> Lines:
     Raises:
         AnswerError: The answer holds no places in any known form.
     """
-    lines = _lines_from_json(answer) if holds_json(answer) and not _BRACKETED_ROW.match(answer) else None
-    if lines is None and not _OBJECTS.match(answer):
+    has_objects = _OBJECTS.search(answer) is not None
+    may_be_json = has_objects or (holds_json(answer) and not _BRACKETED_ROW.match(answer))
+    lines = _lines_from_json(answer) if may_be_json else None
+    if lines is None and not has_objects:
         lines = _lines_from_rows(answer)
     if lines is None:
         raise AnswerError("The answer holds no places of text in any known form.", answer=answer)
@@ -331,12 +331,23 @@ def _lines_from_json(answer: str) -> Lines | None:
         return None
     finder = _Finder()
     finder.walk(read.value)
-    if not finder.lines and not read.cut and read.value not in ([], {}) and not finder.saw_list:
+    if not finder.lines and not read.cut and finder.unread:
         return None
     warnings = read.warnings
     if finder.unread:
         warnings = (*warnings, f"{finder.unread} entries hold no readable place and were left out.")
     return Lines(tuple(finder.lines), warnings=warnings, cut=read.cut)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A part of a JSON value that may hold lines."""
+
+    value: JSONValue
+    native: bool = False
+    """Its places are pixels, as the service itself gives them."""
+    text: str = ""
+    """What the object around it says, for the first place in it."""
 
 
 @dataclass(slots=True)
@@ -345,70 +356,123 @@ class _Finder:
 
     lines: list[Line] = field(default_factory=list)
     unread: int = 0
-    saw_list: bool = False
 
     def walk(self, value: JSONValue) -> None:
         """Collect the lines of *value*, in their order."""
-        pending: list[tuple[JSONValue, bool]] = [(value, False)]
+        pending = [_Part(value)]
         while pending:
-            part, native = pending.pop()
-            if isinstance(part, dict):
-                self._take_object(part, pending, native=native)
-            elif isinstance(part, list):
-                self._take_list(part, pending, native=native)
-            elif part is not None:
-                self.unread += 1
+            part = pending.pop()
+            if isinstance(part.value, dict):
+                inner = self._take_object(part.value, part)
+            elif isinstance(part.value, list):
+                inner = self._take_list(part.value, part)
+            else:
+                self.unread += part.value not in (None, "")
+                continue
+            pending.extend(reversed(inner))
 
-    def _take_object(self, entry: dict[str, Any], pending: list[tuple[JSONValue, bool]], *, native: bool) -> None:
-        line = _line_of_object(entry, native=native)
-        if line is not None:
-            self.lines.append(line)
-            return
-        inner = [(key, entry[key]) for key in (*_NATIVE_KEYS, *_LIST_KEYS) if isinstance(entry.get(key), dict | list)]
-        # Native answers hold the same lines twice: the ready-made ones come first and are enough.
-        named = dict(inner)
+    def _take_object(self, entry: dict[str, Any], around: _Part) -> list[_Part]:
+        """Take the line of an object, or the texts it names by place; what is left to look at."""
         for key in ("ocr_result", "words_info"):
-            if key in named:
-                inner = [(key, named[key])]
-                break
-        if not inner:
-            self.unread += 1
-            return
-        self.saw_list = True
-        pending.extend((value, native or key == "words_info") for key, value in reversed(dict(inner).items()))
-
-    def _take_list(self, entries: list[Any], pending: list[tuple[JSONValue, bool]], *, native: bool) -> None:
-        line = _line_of_list(entries, native=native)
+            # Native answers hold the same lines twice: the ready-made ones come first and are enough.
+            if isinstance(entry.get(key), dict | list):
+                return [_Part(entry[key], native=around.native or key == "words_info")]
+        texts, parts = _texts_and_parts(entry)
+        text = "\n".join(texts) or around.text
+        line = _line_of_object(text, entry, native=around.native)
         if line is not None:
             self.lines.append(line)
-        else:
-            pending.extend((entry, native) for entry in reversed(entries))
+            return [_Part(value, around.native) for value in parts.values()]
+        by_text = {key: _numbers(value) for key, value in entry.items()}
+        if entry and all(map(_looks_like_place, by_text.values())):
+            self.lines += [Line.from_rect(key, rect, in_pixels=around.native) for key, rect in by_text.items()]
+            return []
+        if entry and not parts:
+            self.unread += 1
+        owner = "pos_list" if "pos_list" in parts else next(iter(parts), "")
+        return [_Part(value, around.native, text if key == owner else "") for key, value in parts.items()]
+
+    def _take_list(self, entries: list[Any], around: _Part) -> list[_Part]:
+        """Take the line of a list of numbers; what is left to look at."""
+        line = _line_of_list(entries, around)
+        if line is None:
+            return [_Part(entry, around.native, "" if i else around.text) for i, entry in enumerate(entries)]
+        self.lines.append(line)
+        return []
 
 
-def _line_of_object(entry: Mapping[str, Any], *, native: bool) -> Line | None:
-    text = next((entry[key] for key in _TEXT_KEYS if isinstance(entry.get(key), str | int | float)), "")
-    text = text if isinstance(text, str) else str(text)
+def _texts_and_parts(entry: Mapping[str, Any]) -> tuple[list[str], dict[str, Any]]:
+    """What an object says of its own, and the values in it that have places of their own."""
+    named = next((key for key in _TEXT_KEYS if isinstance(entry.get(key), str | int | float)), None)
+    texts = [] if named is None else [str(entry[named])]
+    said = "\n".join(texts)
+    placed: dict[str, Any] = {}
+    for key, value in entry.items():
+        if isinstance(value, dict | list):
+            if len(_numbers(value)) not in _SHAPES and _holds_place(value):
+                placed[key] = value
+                continue
+        elif named is not None or _holds_place(value, key):
+            continue
+        # The object's own text may be there once more, in pieces.
+        texts += (word for word in _words({key: value}) if word not in said)
+    return texts, placed
+
+
+def _words(value: JSONValue) -> Iterator[str]:
+    """The texts in *value*, without what only says what kind of text they are."""
+    if isinstance(value, str) and value:
+        yield value
+    elif isinstance(value, list):
+        yield from (word for part in value for word in _words(part))
+    elif isinstance(value, dict):
+        yield from (word for key, part in value.items() if key not in _ASIDES for word in _words(part))
+
+
+def _holds_place(value: JSONValue, key: str = "") -> bool:
+    """Whether there is a place anywhere in *value*, which stands under *key*."""
+    if isinstance(value, str):
+        return key in {*_RECT_KEYS, *_BOX_KEYS} and len(_numbers(value)) in _SHAPES
+    if isinstance(value, list):
+        is_place = len(_numbers(value)) in _SHAPES and not isinstance(value[0], str)
+        return is_place or any(map(_holds_place, value))
+    return isinstance(value, dict) and any(_holds_place(part, name) for name, part in value.items())
+
+
+def _line_of_object(text: str, entry: Mapping[str, Any], *, native: bool) -> Line | None:
     own = _numbers(entry.get("quad"))
     if len(own) == 8:  # noqa: PLR2004 - four corners
         return _own_line(text, entry, own)
     location = _numbers(entry.get("location"))
     if len(location) == 8:  # noqa: PLR2004 - four corners
         return Line.from_corners(text, Quad.from_numbers(location))
-    for key in _RECT_KEYS:
-        rect = _numbers(entry.get(key))
-        if len(rect) == 5:  # noqa: PLR2004 - a rotated rectangle
-            directions = _numbers(entry.get("direction"))
-            return Line.from_rect(text, rect, direction_deg=directions[0] if directions else None, in_pixels=native)
-    for key in (*_BOX_KEYS, *_RECT_KEYS):
-        box = _numbers(entry.get(key))
-        if len(box) == 4:  # noqa: PLR2004 - two corners
-            return Line(
-                text,
-                Quad.of(min(box[0], box[2]), min(box[1], box[3]), max(box[0], box[2]), max(box[1], box[3])),
-                in_pixels=native,
-            )
-        if len(box) == 8:  # noqa: PLR2004 - four corners
-            return Line.from_corners(text, Quad.from_numbers(box), in_pixels=native)
+    places = [_numbers(entry.get(key)) for key in (*_RECT_KEYS, *_BOX_KEYS)]
+    places += [_numbers({name: entry.get(name) for name in names}) for names in _NAMED_NUMBERS]
+    # A rotated rectangle says more than the upright box that may stand beside it.
+    places.sort(key=lambda numbers: len(numbers) != 5)  # noqa: PLR2004 - a rotated rectangle
+    directions = _numbers(entry.get("direction"))
+    lines = (
+        _line_of_numbers(text, numbers, native=native, direction_deg=directions[0] if directions else None)
+        for numbers in places
+    )
+    return next(filter(None, lines), None)
+
+
+_SHAPES = frozenset({4, 5, 8})
+"""How many numbers say a place: two corners, a rotated rectangle, four corners."""
+
+
+def _line_of_numbers(
+    text: str, numbers: tuple[float, ...], *, native: bool, direction_deg: float | None = None
+) -> Line | None:
+    """The line in a rotated rectangle, in an upright one by two corners, or in four corners."""
+    match numbers:
+        case (_, _, _, _, _):
+            return Line.from_rect(text, numbers, direction_deg=direction_deg, in_pixels=native)
+        case (x1, y1, x2, y2):
+            return Line(text, Quad.of(min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)), in_pixels=native)
+        case (_, _, _, _, _, _, _, _):
+            return Line.from_corners(text, Quad.from_numbers(numbers), in_pixels=native)
     return None
 
 
@@ -424,12 +488,15 @@ def _own_line(text: str, entry: Mapping[str, Any], corners: tuple[float, ...]) -
     )
 
 
-def _line_of_list(entries: list[Any], *, native: bool) -> Line | None:
-    """The line of `[cx, cy, w, h, angle]` or `[cx, cy, w, h, angle, "text"]`."""
-    if len(entries) not in {5, 6} or not all(_is_number(entry) for entry in entries[:5]):
+def _line_of_list(entries: list[Any], around: _Part) -> Line | None:
+    """The line of `[cx, cy, w, h, angle]`, of one with a text before or behind it, or of `[text, [numbers]]`."""
+    if len(entries) == 6 and all(map(_is_number, entries)):  # noqa: PLR2004 - five numbers and a text
+        entries = [*entries[:5], str(entries[5])]
+    texts = [entry for entry in entries if isinstance(entry, str)]
+    numbers = [entry for entry in entries if not isinstance(entry, str)]
+    if len(texts) > 1 or not numbers:
         return None
-    text = entries[5] if len(entries) == 6 else ""  # noqa: PLR2004 - five numbers and a text
-    return Line.from_rect(str(text), entries[:5], in_pixels=native) if not isinstance(text, list | dict) else None
+    return _line_of_numbers(texts[0] if texts else around.text, _numbers(numbers), native=around.native)
 
 
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
@@ -446,10 +513,13 @@ def _numbers(value: object, *, depth: int = 0) -> tuple[float, ...]:
     if isinstance(value, int | float):
         return (value,) if _is_number(value) else ()
     if isinstance(value, str):
-        if len(value) > _LONGEST_RECT or re.fullmatch(r"[\s<>()\[\],;，、.\deE+-]*", value) is None:
+        if len(value) > _LONGEST_RECT or re.fullmatch(r"[\s<>()\[\],;，、.\deE+°-]*", value) is None:
             return ()
         return _numbers([_as_number(word) for word in _NUMBER.findall(value)], depth=depth)
-    if not isinstance(value, list) or depth > 1 or len(value) > _MOST_NUMBERS:
+    if isinstance(value, dict):
+        names = next((names for names in _NAMED_NUMBERS if value.keys() == set(names)), ())
+        value = [value[name] for name in names]
+    if not isinstance(value, list) or depth > _DEEPEST_NUMBERS or len(value) > _MOST_NUMBERS:
         return ()
     parts = [_numbers(part, depth=depth + 1) for part in value]
     return () if () in parts else tuple(n for part in parts for n in part)
@@ -457,6 +527,7 @@ def _numbers(value: object, *, depth: int = 0) -> tuple[float, ...]:
 
 _LONGEST_RECT = 200
 _MOST_NUMBERS = 8
+_DEEPEST_NUMBERS = 2
 _LONGEST_ROW = 2000
 """Characters of a row that is looked at closely."""
 
@@ -468,7 +539,7 @@ def _as_number(word: str) -> float:
 
 # What is repeated never gives back what it took: an answer of a million blanks or digits is read in one pass.
 _N = r"-?\d++(?:\.\d++)?"
-_GAP = r"[ \t]*+[,，;；][ \t]*+"
+_GAP = r"(?:[ \t]*+[,，;；][ \t]*+|\t++)"
 _LOOSE_GAP = r"(?:[ \t]*+[,，;；][ \t]*+|[ \t]++)"
 # `cx,cy,w,h,angle` at the start of a row, with the text behind a comma.
 _ROW = re.compile(rf"[ \t]*(?P<rect>{_N}(?:{_GAP}{_N}){{4}})(?:[ \t]*[,，;；\t][ \t]?(?P<text>.*)|[ \t]*)")
@@ -480,7 +551,9 @@ _ONLY_NUMBERS = re.compile(r"[ \t]*-?\d[-\d., \t，;；]*")
 _NUMBERING = re.compile(r"^[ \t]*+(?:\d++[.、)）:：]|[-*•])[ \t]+")
 _TRAILING = re.compile(rf"(?P<text>.*?\S)[ \t]*[,，:：\t ][ \t]*(?P<rect>{_N}(?:{_GAP}{_N}){{4}})[ \t]*")
 _BRACKETED_ROW = re.compile(rf"(?:[ \t]*```\w*\n)?\s*{_BRACKETED.pattern}[ \t]*[^,\s\]]?")
-_OBJECTS = re.compile(r"(?:[ \t]*```\w*\n)?\s*+(?:\[\s*+)?\{")
+_OBJECTS = re.compile(r"(?:\A|(?<=\s))(?:\[\s*+)?\{\s*+(?:[\"'}]|\Z)")
+_HEADER = re.compile(r"\W*c?x\b\W.*\b(?:angle|theta)\b.*", re.IGNORECASE)
+_OPEN_TAIL = re.compile(rf"(?P<text>.*)[\[(（【<][ \t]*+{_N}(?:{_LOOSE_GAP}(?:{_N})?){{0,4}}[ \t]*")
 _AROUND_RECT = " \t,，:：;；-–—|"
 
 
@@ -488,6 +561,8 @@ _AROUND_RECT = " \t,，:：;；-–—|"
 class _Rows:
     """Collects lines from an answer of rows."""
 
+    with_text: bool
+    """Numbers behind a rectangle are its text, not the next rectangle."""
     lines: list[Line] = field(default_factory=list)
     pending: str = ""
     """The last row, when it was text without a place."""
@@ -498,9 +573,9 @@ class _Rows:
 
     def take(self, row: str, *, is_last: bool) -> None:
         """Read one row."""
-        if not row.strip():
+        if not row.strip() or (not self.lines and _HEADER.fullmatch(row)):
             return
-        found = _row_lines(row)
+        found = _row_lines(row, with_text=self.with_text)
         if found is None:
             self._take_rest(row, is_last=is_last)
             return
@@ -521,6 +596,10 @@ class _Rows:
         if tail is not None and self.lines and re.search(r"[,，\[(]", row):
             self.broken += 1
             self.cut = self.cut or (is_last and tail["closed"] is None)
+            return
+        if is_last and self.lines and len(row) < _LONGEST_ROW and _OPEN_TAIL.fullmatch(row):
+            self.broken += 1
+            self.cut = True
             return
         if self.pending:
             self._append_to_last(self.pending)
@@ -552,7 +631,7 @@ def _lines_from_rows(answer: str) -> Lines | None:
     body = block.body
     rows = body.split("\n")
     last = max((i for i, row in enumerate(rows) if row.strip()), default=-1)
-    reader = _Rows()
+    reader = _Rows(with_text=any(map(_has_text, rows[:_MOST_LOOKED_AT])) or sum(map(_is_rect_and_number, rows)) > 1)
     for i, row in enumerate(rows):
         reader.take(row.rstrip("\r"), is_last=i == last)
     lines = reader.finish()
@@ -563,12 +642,24 @@ def _lines_from_rows(answer: str) -> Lines | None:
     return dataclasses.replace(lines, cut=True) if is_open else lines
 
 
-def _row_lines(row: str) -> tuple[list[Line], int, str] | None:
+def _has_text(row: str) -> bool:
+    """Whether a row is a rectangle with words behind it."""
+    found = _ROW.fullmatch(row)
+    return found is not None and re.search(r"[^\W\d_]", found["text"] or "") is not None
+
+
+def _is_rect_and_number(row: str) -> bool:
+    """Whether a row is a rectangle with one number behind it, which is its text."""
+    found = _ROW.fullmatch(row)
+    return found is not None and re.fullmatch(_N, found["text"] or "") is not None
+
+
+def _row_lines(row: str, *, with_text: bool) -> tuple[list[Line], int, str] | None:
     """The lines of a row, how many of them had to be mended, and an incomplete place at its end."""
     plain = _ROW.fullmatch(row)
     if plain is not None and plain["text"] is None:
         return [Line.from_rect("", _numbers(plain["rect"]))], 0, ""
-    numbers = _number_row(row)
+    numbers = _number_row(row) if plain is None or not with_text else None
     if numbers is not None:
         return numbers
     if plain is not None:
@@ -645,6 +736,8 @@ class Unplaced:
 
 _USUAL_ANGLE_DEG = 15
 """Pages stand upright to within this; a fifth number beyond it in most rows is no angle but data."""
+_SHORTEST_LINE = 10
+"""In thousandths: smaller numbers are data."""
 _MOST_ROWS = 0.8
 _MOST_LOOKED_AT = 2000
 """Rows by which an answer is judged."""
@@ -690,8 +783,9 @@ def _places_in_rows(answer: str) -> Lines | None:
     if not rows or len(rows[0]) > _LONGEST_ROW:
         return None
     rects = [rect for row in rows for rect in _strict_rects(row)]
-    placed = sum(bool(_strict_rects(row)) for row in rows)
-    if not rects or placed < _MOST_ROWS * len(rows) - 1 or not all(map(_looks_like_place, rects)):
+    placed = sum(bool(_strict_rects(row)) or _is_part_of_places(row) for row in rows)
+    alike = sum(map(_looks_like_place, rects))
+    if 2 * len(rects) < len(rows) or placed < _MOST_ROWS * len(rows) - 1 or alike < _MOST_ROWS * len(rects):
         return None
     usual = sum(abs((rect[4] + 45) % 90 - 45) <= _USUAL_ANGLE_DEG for rect in rects)
     return _lines_from_rows(answer) if usual * 2 > len(rects) else None
@@ -704,8 +798,14 @@ def _strict_rects(row: str) -> list[tuple[float, ...]]:
     return [_numbers(match["rect"]) for match in _BRACKETED.finditer(row)]
 
 
+def _is_part_of_places(row: str) -> bool:
+    """Whether a row is places with drifting separators, or a piece of one."""
+    return len(row) < _LONGEST_ROW and (_number_row(row) is not None or _BROKEN_TAIL.fullmatch(row) is not None)
+
+
 def _looks_like_place(rect: Sequence[float]) -> bool:
-    return len(rect) == 5 and min(rect[2:4]) > 0 and abs(rect[4]) <= 180  # noqa: PLR2004 - a rectangle, half a turn
+    is_rect = len(rect) == 5 and min(rect[2:4]) > 0 and abs(rect[4]) <= 180  # noqa: PLR2004 - a rectangle, half a turn
+    return is_rect and max(rect[2:4]) >= _SHORTEST_LINE
 
 
 # Writing
@@ -721,7 +821,13 @@ def write_lines(lines: Lines) -> str:
 
 
 def _entry(line: Line) -> dict[str, Any]:
-    return next((entry for entry in _entries(line) if _line_of_object(entry, native=False) == line), _corners(line))
+    return next((entry for entry in _entries(line) if _lines_in(entry) == [line]), _corners(line))
+
+
+def _lines_in(entry: dict[str, Any]) -> list[Line]:
+    finder = _Finder()
+    finder.walk(entry)
+    return finder.lines
 
 
 def _entries(line: Line) -> Iterator[dict[str, Any]]:

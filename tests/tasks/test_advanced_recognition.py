@@ -116,7 +116,58 @@ FORMS = {
         '```json\n[{"pos_list": [{"rotate_rect": [500, 500, 100, 200, 90], "text": "RENT"}]}```',
         TWO_LINES[:1],
     ),
+    "prose in front, no fence": (
+        'The lines are:\n[{"rotate_rect": [500, 500, 100, 200, 90], "text": "RENT"}]',
+        TWO_LINES[:1],
+    ),
+    "rows with their names on top": (
+        "```csv\ncx,cy,width,height,angle,text\n500,500,100,200,90,RENT\n200,100,40,200,90,Due\n```",
+        TWO_LINES,
+    ),
+    "rows whose text is a number with commas": (
+        "500,500,100,200,90,RENT\n200,100,40,200,90,12,500.00",
+        [("RENT", ONE), ("12,500.00", TWO)],
+    ),
+    "rows whose text is always a number": (
+        "500,500,100,200,90,7\n500,500,100,200,90,8\n200,100,40,200,90,2,000",
+        [("7", ONE), ("8", ONE), ("2,000", TWO)],
+    ),
+    "rows parted by tabs": ("500\t500\t100\t200\t90\tRENT\n200\t100\t40\t200\t90\tDue", TWO_LINES),
+    "a text and its rectangle": ('[["RENT", [500, 500, 100, 200, 90]], ["Due", [200, 100, 40, 200, 90]]]', TWO_LINES),
+    "texts as names": ('{"RENT": [500, 500, 100, 200, 90], "Due": [200, 100, 40, 200, 90]}', TWO_LINES),
+    "a degree sign": ('[{"rotate_rect": "500, 500, 100, 200, 90°", "text": "RENT"}]', TWO_LINES[:1]),
+    "named numbers": (
+        (
+            '[{"cx": 500, "cy": 500, "width": 100, "height": 200, "angle": 90, "text": "RENT"},'
+            ' {"bbox": {"x1": 100, "y1": 80, "x2": 300, "y2": 120}, "text": "Due"}]'
+        ),
+        TWO_LINES,
+    ),
+    "corners as pairs": (
+        '[{"points": [[400, 450], [600, 450], [600, 550], [400, 550]], "text": "RENT"}]',
+        [("RENT", ONE)],
+    ),
+    "a question with its parts": (
+        (
+            '[{"question": {"stem": {"text": "RENT", "pos_list": [{"rotate_rect": [500, 500, 100, 200, 90]}]},'
+            ' "option": [{"text": "Due", "pos_list": [[100, 80, 300, 80, 300, 120, 100, 120]]}],'
+            ' "figure": [], "answer": null, "type": "choice", "subquestion": []}}]'
+        ),
+        TWO_LINES,
+    ),
+    "a question as one": (
+        (
+            '[{"question": "RENT", "option": ["A. 5", "B. 8"], "figure": [], "answer": "", "type": "choice",'
+            ' "pos_list": [[400, 450, 600, 450, 600, 550, 400, 550], [100, 80, 300, 80, 300, 120, 100, 120]]}]'
+        ),
+        [("RENT\nA. 5\nB. 8", ONE), ("", TWO)],
+    ),
+    "a line and its characters": (
+        '[{"rotate_rect": [500, 500, 100, 200, 90], "text": "RENT", "chars": ["R", "E", "N", "T"]}]',
+        TWO_LINES[:1],
+    ),
     "nothing": ("```json\n[]\n```", []),
+    "an object of nothing": ("{}", []),
 }
 
 
@@ -146,12 +197,26 @@ def test_a_cut_answer_keeps_its_complete_lines() -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", ["Total 12.50", '{"totals": [1, 2, 3, 4, 90]}', '{"total": 3}', '["a", "b"]', "1 2 3"]
+    "answer",
+    [
+        "Total 12.50",
+        '[{"question": "RENT?", "option": ["5", "8"], "pos_list": []}]',
+        '{"totals": [1, 2, 3, 4, 90]}',
+        '{"total": 3}',
+        '["a", "b"]',
+        "1 2 3",
+    ],
 )
 def test_an_answer_without_places_is_refused(answer: str) -> None:
     """Text without places is in none of the task's forms."""
     with pytest.raises(AnswerError):
         TASK.parse(answer)
+
+
+def test_a_numbered_line_cut_in_its_rectangle_is_left_out() -> None:
+    """Half a rectangle is no text of the line before it."""
+    lines = TASK.parse("1. RENT [500, 500, 100, 200, 90]\n2. Due [200, 100, 40")
+    assert (lines.text, lines.cut) == ("RENT", True)
 
 
 def test_a_row_without_a_place_is_not_lost() -> None:

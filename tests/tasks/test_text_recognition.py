@@ -23,6 +23,7 @@ PLAIN = {
     "lines": "Open daily\nClosed on Mondays",
     "rows of numbers": "1,2,3,4,5\n6,7,8,9,1000\n2,2,2,2,512",
     "a list of numbers and words": "2024,1,15,3,47,Widget\n2024,1,16,5,58,Gadget",
+    "years and small numbers": "2024,10,5,3,1\n2024,11,6,4,0",
     "a row of numbers among text": "Sizes\n10,20,30,40,90\nColours\nred\nblue",
     "JSON": '{"name": "left-pad"}',
     "code with a fence": "Type:\n```\nls\n```\nand Enter.",
@@ -58,6 +59,12 @@ def test_places_without_text_are_no_text() -> None:
     """An answer of nothing but places is not an empty page."""
     with pytest.raises(AnswerError, match="2 places and no text"):
         TextRecognition().parse("236,254,115,299,90\n646,254,115,269,90")
+
+
+def test_pieces_of_places_are_no_text() -> None:
+    """Several on a line, drifting separators and a cut tail are places all the same."""
+    with pytest.raises(AnswerError, match="places and no text"):
+        TextRecognition().parse("(236,254,115,299,90), (646,254,115,269,90)\n420,204,33,3 3,90\n334,)")
 
 
 def test_a_plain_engine_reads_row_by_row() -> None:
