@@ -782,10 +782,17 @@ def _places_in_rows(answer: str) -> Lines | None:
     rows = [row for row in block.body.split("\n", _MOST_LOOKED_AT) if row.strip()][:_MOST_LOOKED_AT]
     if not rows or len(rows[0]) > _LONGEST_ROW:
         return None
-    rects = [rect for row in rows for rect in _strict_rects(row)]
-    placed = sum(bool(_strict_rects(row)) or _is_part_of_places(row) for row in rows)
+    rects: list[tuple[float, ...]] = []
+    unplaced, most_unplaced = 0, (1 - _MOST_ROWS) * len(rows) + 1
+    for row in rows:
+        found = _strict_rects(row)
+        rects += found
+        unplaced += not found and not _is_part_of_places(row)
+        if unplaced > most_unplaced:
+            # Plain text, which nearly every answer is, shows itself in its first rows.
+            return None
     alike = sum(map(_looks_like_place, rects))
-    if 2 * len(rects) < len(rows) or placed < _MOST_ROWS * len(rows) - 1 or alike < _MOST_ROWS * len(rects):
+    if 2 * len(rects) < len(rows) or alike < _MOST_ROWS * len(rects):
         return None
     usual = sum(abs((rect[4] + 45) % 90 - 45) <= _USUAL_ANGLE_DEG for rect in rects)
     return _lines_from_rows(answer) if usual * 2 > len(rects) else None

@@ -23,6 +23,8 @@ _ROW = re.compile(r"</?t[rdh]\b|\\\\[ \t]*$|[{}]|&|^[ \t]*[\[\"|]|^[ \t]*\d+(?:,
 _CLOSERS = re.compile(r"(?:\s|`{3}|~{3}|[\]})]|</\w{1,12}>|\\end\{\w{1,20}\*?\})+\Z")
 """What may stand behind a loop that the model got out of."""
 
+_RECURRING = 32
+"""The last characters of every loop that counts stand in it a second time: the shortest covers thrice as much."""
 _FEWEST_LEADERS = 4000
 """Characters of ornament that no page has."""
 _FEWEST_EMPTY_ROWS = 200
@@ -62,7 +64,9 @@ def _tail_loop(answer: str) -> Repetition | None:
     end = len(answer)
     closers = _CLOSERS.search(answer, max(0, end - 200))
     for stop in dict.fromkeys((end, closers.start() if closers is not None else end)):
-        period = _period(answer[max(0, stop - _TAIL) : stop])
+        tail = answer[max(0, stop - _TAIL) : stop]
+        # Honest answers seldom end in words they have said before, and looking for those is quick.
+        period = _period(tail) if tail.find(tail[-_RECURRING:]) < len(tail) - _RECURRING else None
         if period is None:
             continue
         start = _reach(answer, stop, period)
