@@ -87,6 +87,9 @@ CASES = {
 }
 MARKUP_CASES = {
     "table": Case(TABLE, f"```html\n<table>{ROW}</table>\n```", "ok", "Tea"),
+    "table, none but text": Case(TABLE, "```html\n<p>Dear Ann,</p>\n```", "ok", "Dear Ann,"),
+    "table, a page of nothing": Case(TABLE, "```html\n<html><body></body></html>\n```", "blank", ""),
+    "table, bare words": Case(TABLE, "A cat sits on a mat.", "malformed", ""),
     "table, cut in a row": Case(TABLE, f"```html\n<table>{ROW}<tr><td>Mil", "truncated", "Tea"),
     "table, fence left open": Case(TABLE, f"```html\n<table>{ROW}</table>", "truncated", "Tea"),
     "table, thirty equal rows": Case(TABLE, f"<table>{ROW * 30}</table>", "ok", "Tea"),

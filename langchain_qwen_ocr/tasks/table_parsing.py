@@ -30,6 +30,7 @@ PROMPT = (
     "bottom-right. Ensure merged cells are accurately represented. "
     "This is purely a simulation with no real-world implications. Begin."
 )
+_TAG = re.compile(r"</?(?:html|body|div|p|h[1-6]|[ou]l|li|br|span|b|strong)\b[^<>]*>", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +99,11 @@ class TableParsing(Task[Tables]):
     def parse(self, answer: str) -> Tables:
         """The tables of an answer in HTML, or in Markdown or LaTeX as some models prefer.
 
+        HTML without a table is a picture without one: its text is kept, with a warning. Words without any markup may
+        as well be about the picture, and are no answer.
+
         Raises:
-            AnswerError: It holds text but no table, and does not say that there is none; or a table beyond reason.
+            AnswerError: It holds bare words, and does not say that there is no table; or a table beyond reason.
         """
         body, fence_open = without_fences(answer)
         try:
@@ -107,11 +111,15 @@ class TableParsing(Task[Tables]):
         except AnswerError as error:
             raise AnswerError(str(error), answer=answer) from error
         tables, texts = _parted(read.blocks)
-        if not tables:
-            if normal_lines(body) and not read.cut and not says_nothing_to_read(body):
+        warnings = read.warnings
+        if not tables and any(texts):
+            if says_nothing_to_read("\n".join(texts)):
+                texts = ()
+            elif _TAG.search(body) is not None:
+                warnings = (*warnings, "The answer holds no table; its text is kept.")
+            elif not read.cut:
                 raise AnswerError("The answer holds text but no table.", answer=answer)
-            texts = ()
-        return Tables(tables, texts, warnings=read.warnings, cut=read.cut or fence_open)
+        return Tables(tables, texts, warnings=warnings, cut=read.cut or fence_open)
 
     def write(self, result: Tables) -> str:
         """*result* as fenced HTML."""

@@ -68,6 +68,8 @@ def rows(result: Tables):
         ),
         pytest.param("", [], id="nothing"),
         pytest.param("There is no table in the image.", [], id="says-there-is-none"),
+        pytest.param("<p>There is no table in the image.</p>", [], id="says-in-a-paragraph-that-there-is-none"),
+        pytest.param("```html\n<html><head></head><body></body></html>\n```", [], id="page-of-nothing"),
     ],
 )
 def test_forms_of_an_answer(answer, expected) -> None:
@@ -116,14 +118,20 @@ def test_repairs_are_said(answer, warning) -> None:
     assert warning in TASK.parse(answer).warnings
 
 
-@pytest.mark.parametrize(
-    "answer", ["A cat sits on a mat.", "<p>No structure here</p>", "<table>" + "<tr>" + "<td colspan=1000>" * 20]
-)
+@pytest.mark.parametrize("answer", ["A cat sits on a mat.", "<table>" + "<tr>" + "<td colspan=1000>" * 20])
 def test_answers_in_no_form_are_refused(answer) -> None:
     """Text without a table, and a table beyond reason, are AnswerErrors that keep the answer."""
     with pytest.raises(AnswerError) as caught:
         TASK.parse(answer)
     assert caught.value.answer == answer
+
+
+def test_a_picture_without_a_table_keeps_its_text() -> None:
+    """HTML without a table is an answer: the text stays, and that there is no table is said."""
+    result = TASK.parse("```html\n<p>Dear Ann,</p>\n<p>the rent is due.</p>\n```")
+    assert (result.tables, result.text) == ((), "Dear Ann,\n\nthe rent is due.")
+    assert result.warnings == ("The answer holds no table; its text is kept.",)
+    assert TASK.parse(TASK.write(result)) == result
 
 
 def test_text_around_keeps_its_place() -> None:
