@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from langchain_qwen_ocr.errors import AnswerError, OptionError
-from langchain_qwen_ocr.tasks.fences import Fenced, fence, unfence
+from langchain_qwen_ocr.tasks.fences import Fenced, fence, fenced_block, unfence
 from langchain_qwen_ocr.tasks.json_answers import read_json
 from langchain_qwen_ocr.tasks.layout import Layout
 from langchain_qwen_ocr.tasks.results import Text
@@ -47,7 +47,9 @@ class FreePrompt(Task[Text]):
     words: str
     """The prompt, as it is sent."""
 
-    def __init__(self, prompt: str, *, prompt_language: PromptLanguage = "zh") -> None:
+    def __init__(self, prompt: str = "", *, prompt_language: PromptLanguage = "zh", words: str = "") -> None:
+        # `dataclasses.replace` hands over what it knows by the field's name.
+        prompt = prompt or words
         object.__setattr__(self, "words", prompt)
         object.__setattr__(self, "prompt_language", prompt_language)
         self.__post_init__()
@@ -69,9 +71,9 @@ class FreePrompt(Task[Text]):
         return self.words
 
     def parse(self, answer: str) -> Text:
-        """The text of *answer*, and its value when it is JSON."""
+        """The text of *answer*, and its value when it is JSON or holds JSON in a fence."""
         fenced = unfence(answer)
-        if not _is_json(fenced):
+        if not _is_json(fenced) and fenced_block(answer).language != "json":
             return Text(fenced.body, cut=not fenced.closed)
         try:
             read = read_json(answer)
@@ -106,5 +108,6 @@ def _is_json(fenced: Fenced) -> bool:
         return False
     return (
         fenced.language == "json"
-        or re.match(r'\s*(?:\{\s*["\'}]|\[\s*[\[{"\]\d-]|[\[{]\s*\Z)', fenced.body) is not None
+        or re.match(r'\s*(?:\{\s*["\'}]|\[\s*(?:[\[{"]|\]\s*\Z|-?\d[\d.]*\s*(?:,|\]?\s*\Z))|[\[{]\s*\Z)', fenced.body)
+        is not None
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -18,6 +19,11 @@ CASES: dict[str, tuple[str, Text]] = {
     "bare JSON": ('{"train": "G1948"}', Text('{"train": "G1948"}', {"train": "G1948"})),
     "a list": ('["G1948", "K7"]', Text('["G1948", "K7"]', ["G1948", "K7"])),
     "a mark in brackets": ("[illegible] Street", Text("[illegible] Street")),
+    "numbered notes": ("[1] First note\n[2] Second", Text("[1] First note\n[2] Second")),
+    "words around fenced JSON": (
+        'The train:\n```json\n{"train": "G1948"}\n```\nAnything else?',
+        Text('The train:\n```json\n{"train": "G1948"}\n```\nAnything else?', {"train": "G1948"}),
+    ),
     "fenced text": ("```text\nG1948\n```", Text("G1948")),
     "HTML": ("```html\n<p>G1948</p>\n```", Text("<p>G1948</p>")),
 }
@@ -44,6 +50,12 @@ def test_json_that_cannot_be_read_is_text() -> None:
     text = TASK.parse("```json\nno JSON at all\n```")
     assert (text.text, text.data) == ("no JSON at all", None)
     assert "cannot be read" in text.warnings[0]
+
+
+def test_a_copy_can_have_other_options() -> None:
+    """A task is a value like all others; the prompt of a copy may be another one."""
+    assert dataclasses.replace(TASK, prompt_language="en") == FreePrompt(TASK.prompt(), prompt_language="en")
+    assert dataclasses.replace(TASK, words="Which seat?") == FreePrompt("Which seat?")
 
 
 def test_a_plain_engine_says_that_it_does_not_follow_words() -> None:
