@@ -20,6 +20,10 @@ REFUSALS = [
     "Unfortunately, I am not able to read this image because it is too blurry.",
     "I can't extract text from the provided image.",
     "非常抱歉，由于图片模糊，我无法识别图片中的文字。",
+    "I'm sorry, but the image is too blurry to read.",
+    "The text in the image is too small to be read.",
+    "图片过于模糊，无法识别。",
+    "抱歉，图片中的文字不清晰，难以准确识别内容。",
 ]
 NO_REFUSALS = [
     "Sorry, I cannot come to the party on Friday.",
@@ -34,6 +38,8 @@ NO_REFUSALS = [
     "我不能回答你为什么爱你",
     "Sorry, this page can't be found",
     "I will not read it again",
+    "The document is too long to read in one sitting.",
+    "图片较大，无法上传",
 ]
 NOTHING_TO_READ = [
     "There is no text in the image.",
@@ -56,6 +62,9 @@ NOTHING_TO_READ = [
     "没有检测到文字。",
     "There are no tables in the image.",
     "(blank page)",
+    "<blank>",
+    "（空白）",
+    "该图像为空白页，没有任何文字。",
 ]
 SOMETHING_TO_READ = [
     "No Smoking",
@@ -71,6 +80,8 @@ SOMETHING_TO_READ = [
     "The page is empty of meaning, said the author",
     "There are no words for how I feel",
     "无内容",
+    "No content available",
+    "blank",
 ]
 
 
