@@ -151,7 +151,7 @@ def _describe(image: PreparedImage) -> str:
 
 
 def ai_message(completion: Completion, model: str) -> AIMessage:
-    """A completion as LangChain knows answers of models: with tokens, model, cost and how it ended.
+    """A completion as LangChain knows answers of models: with tokens, model, cost, warnings and how it ended.
 
     Args:
         completion: The answer.
@@ -168,6 +168,7 @@ def ai_message(completion: Completion, model: str) -> AIMessage:
         "cost": None if completion.usage.cost is None else float(completion.usage.cost),
         "currency": completion.usage.currency,
         "refusal": completion.refusal,
+        "warnings": list(completion.warnings) or None,
     }
     return AIMessage(
         content=completion.answer,

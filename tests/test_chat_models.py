@@ -6,7 +6,8 @@ import base64
 import io
 import json
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.load import dumps, loads
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.rate_limiters import InMemoryRateLimiter
+from langchain_tests.integration_tests import ChatModelIntegrationTests
 from langchain_tests.unit_tests import ChatModelUnitTests
 from PIL import Image
 from pydantic import SecretStr, ValidationError
@@ -26,9 +28,11 @@ from langchain_qwen_ocr import ChatQwenOCR, TextRecognition
 from langchain_qwen_ocr.errors import (
     AuthenticationError,
     ContentRefusedError,
+    EndpointError,
     ForbiddenSourceError,
     OptionError,
     RateLimitError,
+    ServiceUnavailableError,
     SourceError,
 )
 from langchain_qwen_ocr.testing import (
@@ -36,9 +40,11 @@ from langchain_qwen_ocr.testing import (
     ScriptedTransport,
     StrictService,
     completion_body,
+    cut_body,
     error_body,
     refused,
     throttled,
+    wrong_content_type,
 )
 from tests.readers import picture
 
@@ -64,11 +70,106 @@ class TestStandardUnit(ChatModelUnitTests):
     def init_from_env_params(self) -> tuple[dict[str, str], dict[str, Any], dict[str, Any]]:
         return {"DASHSCOPE_API_KEY": "sk-env"}, {"model": "qwen-vl-ocr-latest"}, {"api_key": "sk-env"}
 
+    @property
+    def has_tool_calling(self) -> bool:
+        return False
+
+    @property
+    def has_structured_output(self) -> bool:
+        return False
+
     @pytest.mark.xfail(
         reason="langchain-core revives only classes of its own list; see the round trip below", strict=True
     )
     def test_serdes(self, model, snapshot):
         super().test_serdes(model, snapshot)
+
+
+class ChatAboutAPicture(ChatQwenOCR):
+    """Asks about one picture where a conversation holds none, as the standard conversations do."""
+
+    def _convert_input(self, model_input):
+        messages = super()._convert_input(model_input).to_messages()
+        blocks = [block for message in messages if isinstance(message.content, list) for block in message.content]
+        if not any("[picture: " in str(block) for block in blocks):
+            messages.insert(0, HumanMessage([IMAGE]))
+        return super()._convert_input(messages)
+
+
+class StreamingService(StrictService):
+    """The strict service, which also sends its answers in pieces where it is asked to."""
+
+    def step(self, sent):
+        body = sent.body
+        if not body.pop("stream", False):
+            return super().step(sent)
+        assert body.pop("stream_options") == {"include_usage": True}
+        reply = super().step(replace(sent, content=json.dumps(body).encode()))
+        if not isinstance(reply, Mapping):
+            return reply
+        return Reply(200, event_stream(*"Hello", whole=reply), {"content-type": "text/event-stream"})
+
+
+class TestStandardIntegration(ChatModelIntegrationTests):
+    """LangChain's standard tests of live models, as far as they fit one that reads a picture and calls no tools."""
+
+    @pytest.fixture(autouse=True)
+    def downloads(self, monkeypatch):
+        """What the tests would fetch from the network are our own pictures."""
+        files = {".png": PICTURES / "invoice_en.png", ".pdf": PICTURES / "scan_three_pages.pdf"}
+        monkeypatch.setattr(
+            "langchain_tests.integration_tests.chat_models.httpx.get",
+            lambda url, **_: httpx2.Response(200, content=files[Path(url).suffix].read_bytes()),
+        )
+
+    @property
+    def chat_model_class(self) -> type[BaseChatModel]:
+        return ChatAboutAPicture
+
+    @property
+    def chat_model_params(self) -> dict[str, Any]:
+        service = StreamingService("Hello")
+        return {
+            "model": "qwen-vl-ocr-latest",
+            "api_key": SecretStr(KEY),
+            "max_retries": 0,
+            "http_client": httpx2.Client(transport=service),
+            "http_async_client": httpx2.AsyncClient(transport=service),
+        }
+
+    @property
+    def has_tool_calling(self) -> bool:
+        return False
+
+    @property
+    def has_structured_output(self) -> bool:
+        return False
+
+    @property
+    def supports_image_inputs(self) -> bool:
+        return True
+
+    @property
+    def supports_image_urls(self) -> bool:
+        return True
+
+    @property
+    def supports_pdf_inputs(self) -> bool:
+        return True
+
+    @property
+    def model_override_value(self) -> str:
+        return "qwen-vl-ocr-2025-11-20"
+
+    @pytest.mark.xfail(
+        reason="Qwen-OCR calls no tools; see test_a_picture_from_a_tool", raises=NotImplementedError, strict=True
+    )
+    def test_image_tool_message(self, model):
+        model.bind_tools([])
+
+    @pytest.mark.xfail(reason="Qwen-OCR hears no audio; the block is refused", raises=OptionError, strict=True)
+    def test_audio_inputs(self, model):
+        model.invoke([HumanMessage([{"type": "audio", "base64": BASE64, "mime_type": "audio/wav"}])])
 
 
 def chat(transport: Any, **options: Any) -> ChatQwenOCR:
@@ -229,6 +330,18 @@ def test_a_follow_up_question_keeps_the_picture():
     assert service.requests[0].prompt == "And the year?"
 
 
+@pytest.mark.parametrize("model", ["qwen-vl-ocr-latest", "qwen3.5-ocr"])
+def test_messages_that_follow_each_other(model):
+    """A question before its picture, or after it, is the same turn."""
+    transport = ScriptedTransport("9.90")
+
+    chat(transport, model=model).invoke([HumanMessage("What is the total?"), HumanMessage([IMAGE])])
+
+    [message] = transport.requests[0].body["messages"]
+    assert [part["type"] for part in message["content"]] == ["image_url", "text"]
+    assert transport.requests[0].prompt == "What is the total?"
+
+
 def test_a_new_picture_takes_the_place_of_the_old():
     """Only the latest picture is paid for."""
     service = StrictService("x")
@@ -306,14 +419,28 @@ def test_usage_and_facts():
     assert counter.usage_metadata["qwen-vl-ocr-latest"]["total_tokens"] == 34
 
 
-def events(*pieces: str) -> httpx2.MockTransport:
-    """A service that streams these pieces, then how it ended, then the tokens."""
-    head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "qwen-vl-ocr-latest"}
+def test_words_of_the_engine():
+    """What the embedded engine could not do stands beside the answer."""
+    body = {**completion_body("9.90"), "qwen_ocr_local": {"warnings": ["read as running text"]}}
+
+    message = chat(ScriptedTransport(body)).invoke(asked(IMAGE))
+
+    assert message.response_metadata["warnings"] == ["read as running text"]
+
+
+def event_stream(*pieces: str, whole: Mapping[str, Any]) -> str:
+    """The body of a stream: these pieces, then how the *whole* ended, then its tokens."""
+    head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": whole["model"]}
     deltas = [{"index": 0, "delta": {"content": piece}, "finish_reason": None} for piece in pieces]
     last = {"index": 0, "delta": {"content": ""}, "finish_reason": "stop"}
     chunks = [{**head, "choices": [choice]} for choice in (*deltas, last)]
-    chunks.append({**head, "choices": [], "usage": COUNTED["usage"]})
-    body = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks) + "data: [DONE]\n\n"
+    chunks.append({**head, "choices": [], "usage": whole["usage"]})
+    return "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks) + "data: [DONE]\n\n"
+
+
+def events(*pieces: str) -> httpx2.MockTransport:
+    """A service that streams these pieces."""
+    body = event_stream(*pieces, whole=COUNTED)
 
     def answer(request: httpx2.Request) -> httpx2.Response:
         sent = json.loads(request.content)
@@ -368,6 +495,46 @@ async def test_errors_are_those_of_the_package(reply, error):
     shown = str(raised.getrepr())
     assert KEY not in shown
     assert raised.value.__cause__ is None
+
+
+def streamed(body: str, kind: str = "text/event-stream") -> Reply:
+    """A reply to a call that asked for a stream."""
+    return Reply(200, body, {"content-type": kind})
+
+
+@pytest.mark.parametrize(
+    ("reply", "error", "says"),
+    [
+        (
+            streamed('data: {"error": {"code": "data_inspection_failed", "message": "No."}}\n\n'),
+            ContentRefusedError,
+            "No",
+        ),
+        (streamed('data: {"error": {"code": "InternalError", "message": "Oh."}}\n\n'), ServiceUnavailableError, "Oh"),
+        (streamed("<html>Log in</html>", "text/html"), EndpointError, "text/html and no event"),
+        (streamed("data: [DONE]\n\n"), EndpointError, "no event"),
+    ],
+    ids=["refused", "in trouble", "a page", "nothing"],
+)
+async def test_streams_that_fail(reply, error, says):
+    """What breaks a stream, or stands in its place, is named for what it is."""
+    model = chat(ScriptedTransport(reply))
+
+    with pytest.raises(error, match=says):
+        list(model.stream(asked(IMAGE)))
+    with pytest.raises(error, match=says):
+        _ = [chunk async for chunk in model.astream(asked(IMAGE))]
+
+
+@pytest.mark.parametrize("reply", [wrong_content_type(), cut_body(), Reply(200, error_body("Arrearage", "Pay."))])
+async def test_replies_that_are_no_answer(reply):
+    """A proxy's page, half an answer, or a refusal with a status of success is an error of the service."""
+    model = chat(ScriptedTransport(reply))
+
+    with pytest.raises(EndpointError):
+        model.invoke(asked(IMAGE))
+    with pytest.raises(EndpointError):
+        await model.ainvoke(asked(IMAGE))
 
 
 def test_repeats_are_those_asked_for():
@@ -481,6 +648,22 @@ def test_arguments_that_cannot_work(options):
     """A misspelled or impossible argument is refused, not ignored."""
     with pytest.raises((ValidationError, OptionError)):
         ChatQwenOCR(**{"api_key": SecretStr(KEY), **options})
+
+
+@pytest.mark.parametrize(
+    ("bind", "remedy"),
+    [
+        (lambda model: model.bind_tools([TextRecognition]), "QwenOCRToolkit"),
+        (lambda model: model.with_structured_output({"title": "Total", "type": "object"}), "KeyInformationExtraction"),
+    ],
+    ids=["tools", "structured output"],
+)
+def test_what_other_chat_models_do(bind, remedy):
+    """It is refused, in the way that LangChain knows, with what to use instead."""
+    with pytest.raises(NotImplementedError, match=remedy) as raised:
+        bind(ChatQwenOCR(api_key=SecretStr(KEY)))
+
+    assert isinstance(raised.value, OptionError)
 
 
 def test_arguments_of_a_call():

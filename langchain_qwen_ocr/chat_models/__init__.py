@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import LangSmithParams, LanguageModelInput
@@ -20,8 +19,13 @@ from pydantic import ConfigDict, Field, PrivateAttr, SecretStr, model_validator
 from langchain_qwen_ocr.chat_models.pictures import sealed
 from langchain_qwen_ocr.chat_models.turns import TurnWriter
 from langchain_qwen_ocr.endpoints.openai_chat import OpenAIChatEndpoint, completion_from
-from langchain_qwen_ocr.errors import AuthenticationError, ContentRefusedError, OptionError, QwenOCRError
-from langchain_qwen_ocr.exchange import Completion
+from langchain_qwen_ocr.errors import (
+    AuthenticationError,
+    ContentRefusedError,
+    EndpointError,
+    OptionError,
+    QwenOCRError,
+)
 from langchain_qwen_ocr.models import ModelProfile as OCRModelProfile
 from langchain_qwen_ocr.models import find_model, find_region
 from langchain_qwen_ocr.tracing import ai_message, usage_metadata
@@ -40,6 +44,10 @@ _CALL_PARAMETERS = frozenset(
     {"model", "min_pixels", "max_pixels", "stream_usage", *_SENT_PARAMETERS, *_EXTRA_PARAMETERS}
 )
 """What may be given with a single call, or bound."""
+
+
+class _NoToolsError(OptionError, NotImplementedError):
+    """What LangChain's own models without tools raise, and an error of this package."""
 
 
 class ChatQwenOCR(BaseChatModel):
@@ -162,6 +170,29 @@ class ChatQwenOCR(BaseChatModel):
         """How many tokens *text* has, counted without any network."""
         return text_tokens(text, find_model(self.model)).tokens
 
+    def bind_tools(self, *_args: object, **_options: object) -> NoReturn:
+        """Qwen-OCR calls no tools.
+
+        Raises:
+            NotImplementedError: Always; it is an `OptionError` too.
+        """
+        raise _NoToolsError(
+            "Qwen-OCR reads pictures and calls no tools. Let an agent's own chat model call the tools of "
+            "QwenOCRToolkit instead."
+        )
+
+    def with_structured_output(self, *_args: object, **_options: object) -> NoReturn:
+        """Qwen-OCR has no structured output; fields are a task of their own.
+
+        Raises:
+            NotImplementedError: Always; it is an `OptionError` too.
+        """
+        raise _NoToolsError(
+            "Qwen-OCR has no structured output. Fields are a task: QwenOCR().read(picture, "
+            "KeyInformationExtraction(schema)), or in a chain the task's prompt() beside the picture and "
+            "QwenOCROutputParser(task) behind the model."
+        )
+
     # Every way in passes one of these three; from there on, nobody sees the pictures' bytes.
 
     def _convert_input(self, model_input: LanguageModelInput) -> PromptValue:
@@ -229,7 +260,9 @@ class ChatQwenOCR(BaseChatModel):
         failure: QwenOCRError | None = None
         try:
             with client.chat.completions.create(**body) as stream:
+                failure = _nothing_streamed(stream.response)
                 for event in stream:
+                    failure = None
                     chunk = self._chunk(event, body)
                     if run_manager is not None:
                         run_manager.on_llm_new_token(str(chunk.message.content), chunk=chunk)
@@ -253,7 +286,9 @@ class ChatQwenOCR(BaseChatModel):
         failure: QwenOCRError | None = None
         try:
             async with await client.chat.completions.create(**body) as stream:
+                failure = _nothing_streamed(stream.response)
                 async for event in stream:
+                    failure = None
                     chunk = self._chunk(event, body)
                     if run_manager is not None:
                         await run_manager.on_llm_new_token(str(chunk.message.content), chunk=chunk)
@@ -320,10 +355,9 @@ class ChatQwenOCR(BaseChatModel):
         return find_model(model)
 
     def _result(self, reply: httpx2.Response, body: Mapping[str, Any]) -> ChatResult | QwenOCRError:
-        try:
-            completion = self._completion(json.loads(reply.content), body, reply.headers.get("x-request-id"))
-        except QwenOCRError as error:
-            return error.with_traceback(None)
+        completion = self._chat_endpoint().read(reply, what=_WHAT, model=str(body["model"]))
+        if isinstance(completion, QwenOCRError):
+            return completion
         if completion.refusal is not None:
             return ContentRefusedError(
                 f"The service declined to answer: {completion.refusal}", request_id=completion.request_id
@@ -332,17 +366,12 @@ class ChatQwenOCR(BaseChatModel):
         generation = ChatGeneration(message=message, generation_info={"finish_reason": completion.finish_reason})
         return ChatResult(generations=[generation], llm_output={"model_name": message.response_metadata["model_name"]})
 
-    def _completion(
-        self, reply: Mapping[str, Any], body: Mapping[str, Any], request_id: str | None = None
-    ) -> Completion:
-        return completion_from(reply, model=str(body["model"]), region=self.region, page=_WHAT, request_id=request_id)
-
     def _chunk(self, event: openai.types.chat.ChatCompletionChunk, body: Mapping[str, Any]) -> ChatGenerationChunk:
         """A piece of a streamed answer; the one without a choice holds the tokens."""
         model = event.model or str(body["model"])
         if not event.choices:
             empty = {"choices": [{"message": {"content": ""}}], "usage": event.model_dump().get("usage")}
-            usage = self._completion({**empty, "model": model}, body).usage
+            usage = completion_from({**empty, "model": model}, model=str(body["model"]), region=self.region).usage
             return ChatGenerationChunk(message=AIMessageChunk(content="", usage_metadata=usage_metadata(usage)))
         choice = event.choices[0]
         message = AIMessageChunk(content=choice.delta.content or "", id=event.id or None)
@@ -357,6 +386,17 @@ class ChatQwenOCR(BaseChatModel):
 
     def _failure(self, error: openai.OpenAIError, body: Mapping[str, Any]) -> QwenOCRError:
         return self._chat_endpoint().failure(error, what=_WHAT, model=str(body["model"]))
+
+
+def _nothing_streamed(reply: httpx2.Response) -> EndpointError:
+    """The error for a stream without a single event: a proxy's page, or a server that does not stream."""
+    kind = reply.headers.get("content-type", "something else").split(";")[0]
+    return EndpointError(
+        f"{_WHAT}: {reply.url.host} answered with {kind} and no event of a stream. Check that base_url is the address "
+        "of an OpenAI-compatible chat endpoint; if its server does not stream, give disable_streaming=True.",
+        status=reply.status_code,
+        request_id=reply.headers.get("x-request-id"),
+    )
 
 
 def _returned(outcome: ChatResult | QwenOCRError) -> ChatResult:

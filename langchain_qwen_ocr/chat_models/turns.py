@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +32,8 @@ class _Turn:
 class TurnWriter:
     """Writes conversations for one model.
 
-    System messages are folded into the first user turn, since the service takes none. A model that knows no earlier
+    System messages are folded into the first user turn, since the service takes none; messages of one side that
+    follow each other are one turn. A model that knows no earlier
     turns gets the last one, with the conversation's latest picture.
     """
 
@@ -48,7 +49,7 @@ class TurnWriter:
             SourceError: A picture cannot be opened.
         """
         system = [text for message in messages if isinstance(message, SystemMessage) for text in _texts(message)]
-        turns = [_turn(message) for message in messages if not isinstance(message, SystemMessage)]
+        turns = _joined(_turn(message) for message in messages if not isinstance(message, SystemMessage))
         if not any(turn.pictures for turn in turns):
             raise OptionError(
                 "Qwen-OCR reads pictures, and the conversation holds none: add an image block to a user message."
@@ -129,6 +130,18 @@ def _turn(message: BaseMessage) -> _Turn:
         texts=tuple(part for part in parts if isinstance(part, str)),
         pictures=tuple(part for part in parts if isinstance(part, Picture)),
     )
+
+
+def _joined(turns: Iterable[_Turn]) -> list[_Turn]:
+    """The turns with neighbours of the same role made one: a picture and the question that was sent after it."""
+    joined: list[_Turn] = []
+    for turn in turns:
+        if joined and joined[-1].role == turn.role:
+            before = joined.pop()
+            joined.append(_Turn(turn.role, before.texts + turn.texts, before.pictures + turn.pictures))
+        else:
+            joined.append(turn)
+    return joined
 
 
 def _texts(message: BaseMessage) -> list[str]:
