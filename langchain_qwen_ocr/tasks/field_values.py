@@ -40,11 +40,18 @@ def read_value(path: str, raw: Any, leaf: Leaf) -> Field:  # noqa: ANN401 - JSON
         return Field(path, "illegible", raw, raw)
     if isinstance(raw, dict | list) and leaf.kind not in {"any", "object"}:
         return Field(path, "found", raw, raw, "A single value was asked for.")
+    if isinstance(raw, str) and len(raw) > _LONGEST_VALUE_CHARS and leaf.kind in _SHORT_KINDS:
+        return Field(path, "found", raw, raw, f"It is too long for a {leaf.kind}.")
     try:
         value = _choose(raw, leaf.choices) if leaf.choices else _READERS.get(leaf.kind, _as_it_is)(raw)
     except _LossyError as error:
         return Field(path, "found", raw, raw, str(error))
     return Field(path, "found", raw, value)
+
+
+_LONGEST_VALUE_CHARS = 200
+"""Of a number or a date, however it is printed; the forms are tried on nothing longer."""
+_SHORT_KINDS = frozenset({"number", "decimal", "integer", "date", "time", "date-time"})
 
 
 def is_missing(raw: object) -> bool:
@@ -70,7 +77,7 @@ def is_illegible(text: str) -> bool:
 
 
 def _stands_for_character(text: str, start: int, end: int) -> bool:
-    before, after = text[:start], text[end:]
+    before, after = text[max(0, start - _LONGEST_VALUE_CHARS) : start], text[end : end + 1]
     if end - start > 1 or not before or before[-1].isspace() or before[-1].isdigit():
         return True
     if re.search(r"https?://\S*$|www\.\S*$", before):

@@ -31,7 +31,7 @@ _MARKS = re.compile(
 )
 _CLOSING = {"[": "]", "(": ")"}
 _BRACES = re.compile(r"\\.|[{}]", re.DOTALL)
-_SENTENCE = re.compile(r"(?:[^\W\d_]+[\s,.;:]+){3}[^\W\d_]+")
+_SENTENCE = re.compile(r"(?<![^\W\d_])(?:[^\W\d_]++[\s,.;:]++){3}[^\W\d_]++")
 _LONG_WORD = re.compile(r"[^\W\d_]{4}")
 
 

@@ -39,7 +39,7 @@ _TOKEN = re.compile(
 _NAME = re.compile(r"</?([A-Za-z][A-Za-z0-9]*)")
 _SPAN = re.compile(r"\b(row|col)span\s*=\s*[\"']?\s*\+?(\d{1,20})", re.IGNORECASE)
 _ATTRIBUTE = re.compile(r"\b(alt|src)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s>]+))", re.IGNORECASE)
-_UNFINISHED = re.compile(r"<(?:[/!?A-Za-z][^<>]*)?\s*\Z")
+_UNFINISHED = re.compile(r"<(?:[/!?A-Za-z][^<>]*+|\s*+)\Z")
 _RAISED = re.compile(r"<su([pb])>\s*([0-9+=()n−-]{1,20})\s*</su\1>", re.IGNORECASE)
 _DECLARATION = re.compile(r"<[!?](?!--)[^<>]*>")
 _INVISIBLE = re.compile(r"<(script|style|head|template)(?=[\s>/])", re.IGNORECASE)

@@ -27,23 +27,26 @@ from langchain_qwen_ocr.tasks.html import read_html
 from langchain_qwen_ocr.tasks.table import Cell
 from langchain_qwen_ocr.tasks.wording import normal_lines, running_text
 
-_HEADING = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*$")
-_DELIMITER_ROW = re.compile(r"\s*\|?(?:\s*:?-+:?\s*\|)*\s*:?-+:?\s*\|?\s*$")
+# What is repeated gives nothing back (`*+`) wherever two neighbours could share it: a line of a million blanks is
+# read in one pass.
+_HEADING = re.compile(r" {0,3}(#{1,6})(?:[ \t]++(.*))?$")
+_CLOSING_MARKS = re.compile(r"(?:\A|(?<=[ \t]))#++\Z")
+_DELIMITER_ROW = re.compile(r"\s*+\|?(?:\s*+:?-++:?\s*+\|)*\s*+:?-++:?\s*+(?:\|\s*+)?$")
 _ITEM = re.compile(r"([ \t]*)(?:[-*+•]|(\d{1,9})[.)])[ \t]+(?=\S)")
 _CODE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _DISPLAY = {"$$": "$$", "\\[": "\\]"}
-_IMAGE = re.compile(r"\s*!\[([^\[\]]*)\]\(([^()\s]*)[^()]*\)\s*$")
+_IMAGE = re.compile(r"\s*+!\[([^\[\]]*)\]\(([^()\s]*+)[^()]*+\)\s*+$")
 _NOTE = re.compile(r"\[\^([0-9A-Za-z]{1,8})\]:[ \t]*(.*)")
 _RULE = re.compile(r" {0,3}(?:(?:-[ \t]*){3,}|(?:\*[ \t]*){3,}|(?:_[ \t]*){3,})$")
 _HTML_TABLE = re.compile(r"\s*<(?:table|html|div|figure|center)\b", re.IGNORECASE)
 _FIELDS = re.compile(r"(?<!\\)\|")
-_PIPE_TABLE = re.compile(r"^[^\n|]*\|[^\n]*\n[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\||\n|\Z)[^\n]*", re.MULTILINE)
+_PIPE_TABLE = re.compile(r"^[^\n|]*+\|[^\n]*+\n[ \t]*+(?:\|[ \t]*+)?:?-++:?[ \t]*+(?:\||\n|\Z)[^\n]*+", re.MULTILINE)
 _INLINE = re.compile(
     r"""\\\((?P<math>(?:(?!\\[()]).)*)\\\)
       | (?<![\\$])\$(?=\S)(?P<dollars>[^$]*?)(?<=\S)\$(?!\d)
       | `(?P<code>[^`]+)`
       | \\(?P<escaped>[!-/:-@\[-`{-~])
-      | (?P<br><br\s*/?>|\\\n|[ ]{2,}\n)
+      | (?P<br><br\s*/?>|\\\n|(?<![ ])[ ]{2,}+\n)
       | !?\[(?!\^)(?P<label>[^\[\]]*)\]\([^()]*\)
       | (?P<emphasis>\*\*\*?|(?<![^\W_])__|__(?![^\W_])|\*(?=\S)(?<![\w*]\*)|(?<=\S)\*(?!\w)|~~)
     """,
@@ -120,7 +123,7 @@ class _Reader:
             self._flush()
         elif (heading := _HEADING.match(line)) is not None:
             level = min(len(heading[1]), MAX_HEADING_LEVEL)
-            self._add(Heading(level, inline(heading[2] or "")))
+            self._add(Heading(level, inline(_CLOSING_MARKS.sub("", (heading[2] or "").rstrip()))))
         elif (image := _IMAGE.match(line)) is not None:
             self._add(Figure(inline(image[1]), image[2]))
         elif (note := _NOTE.match(line)) is not None:
