@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -128,6 +129,42 @@ def is_json_schema(schema: Mapping[str, Any]) -> bool:
     )
 
 
+def plain_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """A JSON Schema of a stranger taken down to names, kinds and choices, which cost next to nothing to check.
+
+    Patterns, references and combinations of rules can be written so that checking a value against them never ends.
+
+    Raises:
+        OptionError: It is no valid JSON Schema, or describes no object with fields.
+    """
+    shape = _read_rules(schema, "en").shape
+    assert shape is not None
+    return _plain_rules(shape)
+
+
+_PLAIN_KINDS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "any": {},
+        "decimal": {"type": ["number", "string"]},
+        **{kind: {"type": "string", "format": kind} for kind in ("date", "time", "date-time")},
+    }
+)
+
+
+def _plain_rules(shape: Shape) -> dict[str, Any]:
+    if isinstance(shape, Record):
+        fields = {name: _plain_rules(part) for name, part in shape.fields.items()}
+        return {"type": "object", "properties": fields, "required": sorted(shape.required)}
+    if isinstance(shape, Many):
+        return {"type": "array", "items": _plain_rules(shape.element)}
+    plain = dict(_PLAIN_KINDS.get(shape.kind, {"type": shape.kind}))
+    if shape.choices:
+        plain["enum"] = list(shape.choices)
+    if shape.description:
+        plain["description"] = shape.description
+    return plain
+
+
 def _too_deep(path: str) -> OptionError:
     return OptionError(
         f"The schema is nested more than {MAX_LEVELS} levels deep at {path!r}; the service takes no more. "
@@ -167,9 +204,12 @@ def _read_rules(rules: Mapping[str, Any], language: str, *, model: type[BaseMode
 
     try:
         Draft202012Validator.check_schema(dict(rules))
+        _check_references(rules)
+        shape = _ShapeReader(rules).read(rules, level=1, path="", refs=())
     except SchemaError as error:
         raise OptionError(f"The JSON Schema is not valid: {error.message}.") from error
-    shape = _ShapeReader(rules).read(rules, level=1, path="", refs=())
+    except RecursionError:
+        raise OptionError("The JSON Schema is nested too deeply. Flatten it.") from None
     if not isinstance(shape, Record):
         raise OptionError("The schema describes no object with named fields; give it `properties`.")
     if not shape.fields:
@@ -178,14 +218,34 @@ def _read_rules(rules: Mapping[str, Any], language: str, *, model: type[BaseMode
     return FieldSchema(shape, template=template, rules=rules, model=model)
 
 
+def _check_references(node: object) -> None:
+    """Refuse references that lead out of the schema: following them would open files and addresses."""
+    if isinstance(node, Mapping):
+        for key in ("$ref", "$dynamicRef", "$recursiveRef"):
+            ref = node.get(key)
+            if isinstance(ref, str) and not ref.startswith("#"):
+                raise OptionError(f"The schema refers to {ref!r}; only references inside it are followed.")
+        node = list(node.values())
+    if isinstance(node, list):
+        for part in node:
+            _check_references(part)
+
+
+_MOST_NODES = 2_000
+"""Nodes of a schema with its references followed; a few dozen lines can stand for millions."""
+
+
 @dataclass(frozen=True, slots=True)
 class _ShapeReader:
     """Reads the shape out of a JSON Schema, references resolved."""
 
     root: Mapping[str, Any]
+    _visits: Iterator[int] = field(default_factory=itertools.count)
 
     def read(self, node: object, *, level: int, path: str, refs: tuple[str, ...]) -> Shape:
         """The shape of *node*."""
+        if next(self._visits) > _MOST_NODES:
+            raise OptionError(f"The schema describes more than {_MOST_NODES} fields and choices. Ask for fewer.")
         rules, refs = self._resolved(node, path, refs)
         options = [option for key in ("anyOf", "oneOf") for option in rules.get(key, ())]
         if options:
@@ -212,7 +272,7 @@ class _ShapeReader:
                     )
                 refs = (*refs, ref)
                 parts.append(self._target(ref, path))
-            for part in parts:
+            for part in (part for part in parts if isinstance(part, Mapping)):
                 rules = {**part, **rules, "properties": {**part.get("properties", {}), **rules.get("properties", {})}}
                 if not rules["properties"]:
                     del rules["properties"]
@@ -220,8 +280,6 @@ class _ShapeReader:
 
     def _target(self, ref: str, path: str) -> Mapping[str, Any]:
         target: Any = self.root
-        if not ref.startswith("#"):
-            raise OptionError(f"The schema refers to {ref!r} at {path!r}; only references inside it are followed.")
         for part in ref[1:].split("/"):
             key = part.replace("~1", "/").replace("~0", "~")
             if key:

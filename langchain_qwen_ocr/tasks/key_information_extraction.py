@@ -20,7 +20,16 @@ from typing_extensions import TypeVar
 
 from langchain_qwen_ocr.errors import AnswerError
 from langchain_qwen_ocr.tasks.fences import fence
-from langchain_qwen_ocr.tasks.field_schemas import FieldSchema, Leaf, Many, Record, Shape, read_schema
+from langchain_qwen_ocr.tasks.field_schemas import (
+    FieldSchema,
+    Leaf,
+    Many,
+    Record,
+    Shape,
+    is_json_schema,
+    plain_schema,
+    read_schema,
+)
 from langchain_qwen_ocr.tasks.field_values import Field, is_missing, read_value
 from langchain_qwen_ocr.tasks.json_answers import JSONAnswer, JSONValue, read_json
 from langchain_qwen_ocr.tasks.layout import Layout
@@ -157,6 +166,12 @@ class KeyInformationExtractionArguments(TaskArguments):
         default=True,
         description="Whether the prompt keeps the vendor's sentence that the picture is from a public benchmark.",
     )
+
+    def guarded(self) -> Self:
+        """The same, a JSON Schema taken down to what costs nothing to check."""
+        if self.fields is None or not is_json_schema(self.fields):
+            return self
+        return self.model_copy(update={"fields": plain_schema(self.fields)})
 
 
 @dataclass(frozen=True)
@@ -488,12 +503,18 @@ def _broken_rules(values: dict[str, Any], rules: Mapping[str, Any]) -> dict[str,
     """What the values break of a JSON Schema, by path; what is missing is no breach."""
     from jsonschema import Draft202012Validator
 
-    checker = Draft202012Validator(dict(rules))
-    return {
-        _path_of(error.absolute_path): f"{error.message}."
-        for error in checker.iter_errors(_without_missing(values))
-        if error.validator not in {"required", "additionalProperties", "unevaluatedProperties"}
-    }
+    # A registry of its own, since the usual one fetches what a schema refers to.
+    checker = Draft202012Validator(dict(rules), registry=Registry())
+    try:
+        return {
+            _path_of(error.absolute_path): f"{error.message}."
+            for error in checker.iter_errors(_without_missing(values))
+            if error.validator not in {"required", "additionalProperties", "unevaluatedProperties"}
+        }
+    except Unresolvable as error:
+        return {"": f"Not checked, since the schema refers to {error.ref!r}, which it does not hold."}
+    except RecursionError:
+        return {"": "Not checked, since the schema or the values are nested too deeply."}
 
 
 def _without_missing(value: Any) -> Any:  # noqa: ANN401 - JSON
@@ -517,6 +538,8 @@ def _path_of(parts: Any) -> str:  # noqa: ANN401 - a deque or a tuple of names a
 def _instance(values: dict[str, Any], asked: FieldSchema) -> tuple[BaseModel | None, dict[str, str]]:
     """The values as an instance of the class, or what they break, by path."""
     assert asked.model is not None
+    from referencing import Registry
+    from referencing.exceptions import Unresolvable
     assert asked.shape is not None
     try:
         return asked.model.model_validate(_for_model(values, asked.shape)), {}

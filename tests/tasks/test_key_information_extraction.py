@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from langchain_qwen_ocr import KeyInformationExtraction
 from langchain_qwen_ocr.errors import AnswerError, OptionError
 from langchain_qwen_ocr.geometry import Quad, Size
-from langchain_qwen_ocr.tasks.key_information_extraction import Fields
+from langchain_qwen_ocr.tasks.key_information_extraction import Fields, KeyInformationExtractionArguments
 from langchain_qwen_ocr.tasks.layout import Layout, LayoutLine
 
 TICKET = {"车次": "", "发票": {"代码": "", "号码": ""}, "items": [{"name": "", "price": ""}]}
@@ -355,3 +355,102 @@ def test_fields_named_like_the_services_envelope_are_kept(values: dict[str, Any]
     assert task.parse(task.write(fields)) == fields
     if len(values) > 1:
         assert fields.values == values
+
+
+@pytest.mark.parametrize("key", ["$ref", "$dynamicRef"])
+@pytest.mark.parametrize("target", ["http://example.com/schema.json", "file:///etc/passwd", "other.json"])
+def test_references_that_lead_out_of_a_schema(key, target):
+    """A schema makes nobody open a file or an address, wherever in it the reference stands."""
+    schema = {"type": "object", "properties": {"a": {"type": "string", "not": {key: target}}}}
+
+    with pytest.raises(OptionError, match="only references inside it are followed"):
+        KeyInformationExtraction(schema)
+
+
+def test_a_reference_to_nothing():
+    """Rules that cannot be followed are named; the values stand."""
+    schema = {"type": "object", "properties": {"a": {"type": "string", "not": {"$ref": "#/nowhere"}}}}
+
+    fields = KeyInformationExtraction(schema).parse('{"a": "x"}')
+
+    assert fields.values == {"a": "x"}
+    assert any("Not checked" in warning for warning in fields.warnings)
+
+
+def test_a_schema_that_stands_for_millions():
+    """References to references are refused before they are written out."""
+    levels = {f"d{n}": {"anyOf": [{"$ref": f"#/$defs/d{n - 1}"}] * 2} for n in range(1, 40)}
+    schema = {
+        "type": "object",
+        "properties": {"a": {"$ref": "#/$defs/d39"}},
+        "$defs": {"d0": {"type": "string"}, **levels},
+    }
+
+    with pytest.raises(OptionError, match="more than 2000"):
+        KeyInformationExtraction(schema)
+
+
+def test_a_schema_of_a_chat_model():
+    """Of a stranger's schema the names, kinds and choices stay; what may never end when it is checked goes."""
+    party = {"type": "object", "properties": {"name": {"type": "string", "pattern": "^(a+)+$"}}, "required": ["name"]}
+    arguments = KeyInformationExtractionArguments(
+        fields={
+            "type": "object",
+            "properties": {
+                "buyer": {"$ref": "#/$defs/Party"},
+                "on": {"type": ["string", "null"], "format": "date", "description": "day of issue"},
+                "kind": {"enum": ["A", "B"]},
+                "lines": {"type": "array", "items": {"type": "integer"}},
+            },
+            "$defs": {"Party": party},
+        }
+    )
+
+    assert arguments.guarded().fields == {
+        "type": "object",
+        "properties": {
+            "buyer": {
+                "type": "object",
+                "properties": {"name": {"type": "string", "description": "^(a+)+$"}},
+                "required": ["name"],
+            },
+            "on": {"type": "string", "format": "date", "description": "day of issue"},
+            "kind": {"enum": ["A", "B"]},
+            "lines": {"type": "array", "items": {"type": "integer"}},
+        },
+        "required": [],
+    }
+
+
+def test_a_template_of_a_chat_model():
+    """A template has no rules that could cost anything."""
+    arguments = KeyInformationExtractionArguments(fields={"total": "number"})
+
+    assert arguments.guarded() is arguments
+
+
+def test_fields_in_one_more_object_are_taken_out_of_it() -> None:
+    """A wrapper that nobody asked for comes off, and that is said."""
+    task = KeyInformationExtraction({"train": "", "price": ""})
+    fields = task.parse('{"type": "ticket", "result": {"train": "G1", "price": "8"}}')
+    assert fields.values == {"train": "G1", "price": "8"}
+    assert fields.warnings == ("The fields were taken out of 'result'; beside it stood type.",)
+
+
+def test_several_documents_are_not_taken_for_the_rows_of_one() -> None:
+    """Two invoices are no two lines of an invoice; the error says how to ask for them."""
+    task = KeyInformationExtraction({"number": "", "lines": [{"name": ""}]})
+    with pytest.raises(AnswerError, match="holds 2 records where"):
+        task.parse('[{"number": "1", "lines": []}, {"number": "2", "lines": []}]')
+
+
+def test_a_required_field_that_is_missing_is_called_so() -> None:
+    """What is wrong is said in the words of the page, not of types."""
+
+    class Ticket(BaseModel):
+        train: str
+        price: str | None = None
+
+    fields = KeyInformationExtraction(Ticket).parse('{"train": null, "price": "8"}')
+    assert fields.data is None
+    assert fields.problems == {"train": "It is required, and missing."}
