@@ -13,7 +13,7 @@ from langchain_qwen_ocr.vocabulary import count_tokens
 _MILLION = Decimal(1_000_000)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Usage:
     """What one or several calls consumed, as the service counted it; adds up with `+` and `sum`."""
 
