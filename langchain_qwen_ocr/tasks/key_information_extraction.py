@@ -263,7 +263,7 @@ class KeyInformationExtraction(Task[Fields[M]], Generic[M]):
         shape = self._fields.shape
         found, notes = _object_of(read, shape)
         if found is None:
-            raise AnswerError("The answer holds JSON, but no object with fields.", answer=answer)
+            raise AnswerError(_no_object(read.value), answer=answer)
         return self._fields_of(found, warnings=(*read.warnings, *notes), cut=read.cut)
 
     def write(self, result: Fields[M]) -> str:
@@ -347,7 +347,7 @@ def _object_of(read: JSONAnswer, shape: Record | None) -> tuple[dict[str, Any] |
         return {}, ()
     value = _unwrapped(value, shape)
     if isinstance(value, dict):
-        return value, ()
+        return _object_with_fields(value, shape)
     if not isinstance(value, list):
         return None, ()
     if not value:
@@ -355,20 +355,50 @@ def _object_of(read: JSONAnswer, shape: Record | None) -> tuple[dict[str, Any] |
     return _object_of_list(value, shape)
 
 
+def _object_with_fields(value: dict[str, Any], shape: Record | None) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """*value*, or the one object in it that has fields asked for when it has none of them itself."""
+    if shape is None or _matched_names(value, shape):
+        return value, ()
+    inner = [(key, part) for key, part in value.items() if isinstance(part, dict) and _matched_names(part, shape)]
+    if len(inner) != 1:
+        return value, ()
+    ((name, found),) = inner
+    beside = ", ".join(key for key in value if key != name)
+    return found, (f"The fields were taken out of {name!r}{f'; beside it stood {beside}' if beside else ''}.",)
+
+
+def _no_object(value: JSONValue) -> str:
+    """Why *value* is no object with fields, and what to do."""
+    if isinstance(value, list) and len(value) > 1 and all(isinstance(part, dict) for part in value):
+        return (
+            f"The answer holds {len(value)} records where the fields of one were asked for. "
+            'Ask for a list of them: {"records": [template]}.'
+        )
+    return "The answer holds JSON, but no object with fields."
+
+
 def _is_pair(part: dict[str, Any]) -> bool:
     """Whether an object is one field, as a key and a value."""
     return part.keys() == {"key", "value"}
 
 
+def _are_several(value: list[dict[str, Any]], shape: Record | None) -> bool:
+    """Whether the objects are several documents with the fields asked for: which is meant, nobody said."""
+    if shape is None:
+        return False
+    found = [name for part in value for name in _matched_names(part, shape)]
+    return len(found) > len(set(found))
+
+
 def _object_of_list(value: list[Any], shape: Record | None) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
-    if not all(isinstance(part, dict) for part in value):
+    if not all(isinstance(part, dict) for part in value) or _are_several(value, shape):
         return None, ()
+    names = [name for part in value for name in part]
     lists = [name for name, part in shape.fields.items() if isinstance(part, Many)] if shape is not None else []
     if len(lists) == 1:
         return {lists[0]: value}, (f"The answer is a bare list; it was read as {lists[0]!r}.",)
     if all(map(_is_pair, value)):
         return {str(part["key"]): part["value"] for part in value}, ()
-    names = [name for part in value for name in part]
     if len(names) == len(set(names)):
         return {name: part[name] for part in value for name in part}, (
             "The answer is a list; its objects were joined.",
@@ -502,6 +532,8 @@ def _as_json(value: Any) -> Any:  # noqa: ANN401 - JSON
 def _broken_rules(values: dict[str, Any], rules: Mapping[str, Any]) -> dict[str, str]:
     """What the values break of a JSON Schema, by path; what is missing is no breach."""
     from jsonschema import Draft202012Validator
+    from referencing import Registry
+    from referencing.exceptions import Unresolvable
 
     # A registry of its own, since the usual one fetches what a schema refers to.
     checker = Draft202012Validator(dict(rules), registry=Registry())
@@ -538,8 +570,6 @@ def _path_of(parts: Any) -> str:  # noqa: ANN401 - a deque or a tuple of names a
 def _instance(values: dict[str, Any], asked: FieldSchema) -> tuple[BaseModel | None, dict[str, str]]:
     """The values as an instance of the class, or what they break, by path."""
     assert asked.model is not None
-    from referencing import Registry
-    from referencing.exceptions import Unresolvable
     assert asked.shape is not None
     try:
         return asked.model.model_validate(_for_model(values, asked.shape)), {}
@@ -572,11 +602,17 @@ def _is_empty(value: object) -> bool:
     return value is None or value == []
 
 
+def _said_of(item: Field, problem: str) -> str:
+    return "It is required, and missing." if item.state == "missing" else problem
+
+
 def _with_problems(items: list[Field], problems: Mapping[str, str]) -> tuple[tuple[Field, ...], Iterator[str]]:
     """The items with what the schema says against them, and what is said of no single item."""
     paths = {item.path for item in items}
     stated = tuple(
-        dataclasses.replace(item, problem=item.problem or problems.get(item.path)) if item.path in problems else item
+        dataclasses.replace(item, problem=item.problem or _said_of(item, problems[item.path]))
+        if item.path in problems
+        else item
         for item in items
     )
     return stated, (f"{path or 'The answer'}: {said}" for path, said in problems.items() if path not in paths)
