@@ -31,6 +31,10 @@ _FEWEST_EMPTY_ROWS = 200
 """How often a row of a structure without any words comes at least."""
 _FEWEST_ROWS = 51
 """How often an equal row of a structure, or of a form with little but leaders, comes at least."""
+_FEWEST_CLOSED_ROWS = 101
+"""How often it comes at least in a structure that the model closed: few loops end so."""
+_FEWEST_DIGITS = 400
+"""Digits in a row that no number has."""
 _FEWEST_TEXTS = ((200, 5), (80, 8), (30, 12), (10, 25), (4, 40), (1, 100))
 """How often running text comes at least, by the characters of what is repeated."""
 _FEWEST_LINES = 25
@@ -70,9 +74,9 @@ def _tail_loop(answer: str) -> Repetition | None:
         if period is None:
             continue
         start = _reach(answer, stop, period)
-        start += _first_boundary(answer[start : start + period])
+        start = _first_boundary(answer, start, start + period)
         unit, times = answer[start : start + period], (stop - start) // period
-        if _is_runaway(unit, times, stop - start):
+        if _is_runaway(unit, times, stop - start, is_closed=bool(answer[stop:].strip("`~ \t\r\n"))):
             return Repetition(start, unit, times)
     return None
 
@@ -111,10 +115,14 @@ def _reach(answer: str, end: int, period: int) -> int:
     return start
 
 
-def _first_boundary(unit: str) -> int:
-    """Where the unit begins as a person sees it: at a row, a line or a word, rather than at any character."""
-    boundary = re.search(r"<tr\b|(?<=\n)|(?=[{])|(?<=\s)(?=\S)", unit)
-    return boundary.start() if boundary is not None else 0
+_BOUNDARIES = tuple(map(re.compile, (r"<tr\b", r"(?<=\n)", r"(?=[{])", r"<t[dh]\b", r"(?:\A|(?<=\s))(?=\S)")))
+"""Where a person sees a repetition begin: at a row, a line, a record, a cell or a word."""
+
+
+def _first_boundary(answer: str, start: int, end: int) -> int:
+    """Where between *start* and *end* the repetition begins as a person sees it."""
+    found = (boundary.search(answer, start, end) for boundary in _BOUNDARIES)
+    return next((boundary.start() for boundary in found if boundary is not None), start)
 
 
 def _line_loop(answer: str) -> Repetition | None:
@@ -131,15 +139,17 @@ def _line_loop(answer: str) -> Repetition | None:
     return best
 
 
-def _is_runaway(unit: str, times: int, covered: int) -> bool:
-    """Whether no honest page repeats *unit* so often."""
+def _is_runaway(unit: str, times: int, covered: int, *, is_closed: bool = False) -> bool:
+    """Whether no honest page repeats *unit* so often; *is_closed* says that the structure around it ends in order."""
+    if unit.isdecimal():
+        return covered >= _FEWEST_DIGITS
     if _LEADERS.fullmatch(unit):
         return covered >= _FEWEST_LEADERS
     words = _LEADERS.sub("", _MARKUP.sub("", unit))
     if not words:
         return times >= _FEWEST_EMPTY_ROWS
     if _ROW.search(unit) or 2 * len(words) < len(_MARKUP.sub("", unit)):
-        return times >= _FEWEST_ROWS
+        return times >= (_FEWEST_CLOSED_ROWS if is_closed else _FEWEST_ROWS)
     if "\n" in unit and len(unit) < _LONG_LINE:
         return times >= _FEWEST_LINES
     return times >= next(fewest for length, fewest in _FEWEST_TEXTS if len(unit) >= length)

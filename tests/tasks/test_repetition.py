@@ -19,6 +19,12 @@ LOOPS = {
     "rows that fill the answer": ("<table><tr><th>h</th></tr>" + ROW * 120, Repetition(26, ROW, 120)),
     "rows, closed at last": ("```html\n<table>" + "<tr><td>Widget</td></tr>" * 120 + "</table>\n```", None),
     "empty rows beyond any form": ("<table>" + "<tr><td></td></tr>\n" * 900, None),
+    "cells": ("<table><tr>" + "<td>a</td>" * 300, Repetition(11, "<td>a</td>", 300)),
+    "a sentence behind a heading": (
+        "\\section*{A}\n" + "The rent is due. " * 40,
+        Repetition(13, "The rent is due. ", 40),
+    ),
+    "a number without end": ('{"total": "1' + "0" * 900, Repetition(12, "0", 900)),
     "digits": ("No. " + "0" * 8000, Repetition(4, "0", 8000)),
     "lines, and the answer goes on": ("A\n" + "again and again\n" * 300 + "then\nthe end", None),
 }
@@ -26,6 +32,7 @@ HONEST = {
     "nothing": "",
     "five equal long rows": "Signature: ________ Date: ________ Name of the witness in capitals: ________\n" * 5,
     "thirty equal rows of a table": f"<table>{ROW * 30}</table>",
+    "eighty equal rows of a table that is closed": f"```html\n<table>{ROW * 80}</table>\n```",
     "a form of empty rows": "<table>" + "<tr><td></td><td></td></tr>" * 60 + "</table>",
     "a refrain": "Down the river we go\nslow, slow, slow\nhey ho, hey ho, hey ho\n" * 4,
     "leaders": "Chapter 1" + "." * 600 + "12\n" + "_" * 2000,
