@@ -500,6 +500,33 @@ class _OtherLimiter:
         """Nothing to slow down."""
 
 
+class _CallsUnderWay:
+    """The calls made between an opening and a closing."""
+
+    def __init__(self) -> None:
+        self.closing = threading.Event()
+        self._count = 0
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def one_more(self) -> Iterator[None]:
+        """Count a call as long as it lasts."""
+        with self._changed:
+            self._count += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._count -= 1
+                self._changed.notify_all()
+
+    def end(self) -> None:
+        """Let none begin that waits for its turn, and wait for those that have begun."""
+        self.closing.set()
+        with self._changed:
+            self._changed.wait_for(lambda: self._count == 0)
+
+
 class LimitedEndpoint(_Wrapper):
     """Calls an endpoint no faster and no more at once than allowed, whoever calls.
 
@@ -522,7 +549,7 @@ class LimitedEndpoint(_Wrapper):
             raise OptionError(f"max_concurrency is at least 1, not {max_concurrency}.")
         self._limiter = limiter if isinstance(limiter, AdaptiveLimiter) else _OtherLimiter(limiter)
         self._slots = _Slots(max_concurrency)
-        self._closing = threading.Event()
+        self._under_way = _CallsUnderWay()
 
     def complete(self, request: OCRRequest[Result]) -> Completion:
         """The answer to one request, when its turn has come.
@@ -530,13 +557,15 @@ class LimitedEndpoint(_Wrapper):
         Raises:
             EndpointError: No answer came, or the endpoint was closed while the request waited.
         """
-        tokens, closing = _expected_tokens(request), self._closing
+        tokens, under_way = _expected_tokens(request), self._under_way
         place = self._slots.take()
         try:
             place.result()
-            if not self._limiter.acquire(tokens=tokens, stop=closing):
+            if not self._limiter.acquire(tokens=tokens, stop=under_way.closing):
                 raise _not_sent(request)
-            with self._observed(tokens) as record:
+            with under_way.one_more(), self._observed(tokens) as record:
+                if under_way.closing.is_set():
+                    raise _not_sent(request)
                 return record(self._endpoint.complete(request))
         finally:
             self._slots.give_back(place)
@@ -555,9 +584,12 @@ class LimitedEndpoint(_Wrapper):
             self._slots.give_back(place)
 
     def close(self) -> None:
-        """Give up: requests that wait for their turn are not sent."""
-        closing, self._closing = self._closing, threading.Event()
-        closing.set()
+        """Give up: requests that wait for their turn are not sent; calls of threads come to their end.
+
+        They are paid for, and closing the connection under them would lose their answers.
+        """
+        under_way, self._under_way = self._under_way, _CallsUnderWay()
+        under_way.end()
         super().close()
 
     @contextmanager

@@ -525,6 +525,38 @@ def sent_until_stopped(one: Endpoint, pages: int = 10) -> int:
 BILL = completion_body("Hello", image_tokens=202, text_tokens=24, completion_tokens=774)
 
 
+def test_closing_lets_calls_under_way_come_to_their_end():
+    """They are paid for: the connection is closed only when their answers are there."""
+    events: list[str] = []
+    begun, may_answer = threading.Event(), threading.Event()
+
+    class Slow:
+        def complete(self, request):
+            begun.set()
+            may_answer.wait(10)
+            events.append("answered")
+            return Completion(answer="Hello")
+
+        async def acomplete(self, request):
+            return self.complete(request)
+
+        def close(self):
+            events.append("closed")
+
+    one = LimitedEndpoint(Slow(), max_concurrency=1)
+    caller = threading.Thread(target=lambda: one.complete(request()))
+    caller.start()
+    begun.wait(10)
+    closer = threading.Thread(target=one.close)
+    closer.start()
+    closer.join(0.05)
+    may_answer.set()
+    for thread in (caller, closer):
+        thread.join(10)
+
+    assert events == ["answered", "closed"]
+
+
 @pytest.mark.parametrize(
     ("caps", "sent"),
     [
