@@ -151,7 +151,7 @@ class QwenOCR:
         self._text_layer = _choice("text_layer", text_layer, TextLayerUse)
         self._auto_orient = auto_orient
         self._tiles = tiles
-        self._limits = limits
+        self._limits = limits or SourceLimits()
         self._frame = _frame(coordinate_frame)
         self._image_options = ImageOptions(
             budget=_budget(self.profile, min_pixels, max_pixels),
@@ -215,6 +215,11 @@ class QwenOCR:
     def endpoint(self) -> Endpoint:
         """What answers the requests, with retries, limits and the cache around it."""
         return self._endpoint
+    @property
+    def limits(self) -> SourceLimits:
+        """What is too large to be opened."""
+        return self._limits
+
 
     @property
     def image_options(self) -> ImageOptions:

@@ -29,6 +29,11 @@ FOUR_K = Size(3840, 2160)
 """Beyond this, either way round, the service takes JPEG and PNG only."""
 
 
+def _shown(source: str) -> str:
+    """A source as errors and traces call it: an address without its query, which may hold a signature."""
+    return source.partition("?")[0] if source.startswith(("https:", "http:")) else source
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageInfo:
     """Which page of which source, and how large it is."""
@@ -48,7 +53,7 @@ class PageInfo:
 
     def __str__(self) -> str:
         """How errors call it."""
-        return f"Page {self.page_index + 1} of {self.source}"
+        return f"Page {self.page_index + 1} of {_shown(self.source)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +161,7 @@ class Page(ABC):
 
     def __str__(self) -> str:
         """How errors call it."""
-        return f"Page {self.page_number} of {self.source}"
+        return f"Page {self.page_number} of {_shown(self.source)}"
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self}>"

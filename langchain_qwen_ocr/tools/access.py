@@ -5,6 +5,7 @@ What comes in was written by a chat model, and a chat model may have been talked
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import re
@@ -32,10 +33,14 @@ _DEVICES = frozenset(
 )
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 """NUL among them, which ends a path for the operating system wherever it stands."""
+_MORE_THAN_A_NAME = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Characters of file names that would begin a line, turn the writing round, or cannot be written at all."""
 _MAX_WORDS = 2_048
 """The longest path or address that is looked at, in characters."""
 _LISTED_FILES = 10
 """How many names a message offers in place of a file that is not there."""
+_READING = os.O_RDONLY | sum(getattr(os, flag, 0) for flag in ("O_BINARY", "O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK"))
+"""How a file is opened: through no link, and without waiting at the end of a pipe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,11 @@ class FileSource:
     """As it is called in answers: relative to the root folder."""
     stamp: tuple[int, int]
     """Time of the last change in ns and size in bytes: another stamp is another picture."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Its size when it was found."""
+        return self.stamp[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +125,52 @@ class Access:
                 f"The host {host_and_port!r} is not open to this tool; open are: {', '.join(sorted(self.hosts))}."
             )
 
+    def holds(self, path: Path) -> bool:
+        """Whether a path with all links followed lies under the root folder."""
+        return self.root is not None and path.is_relative_to(self.root)
+
+    def read(self, source: FileSource, *, max_bytes: int) -> bytes:
+        """The bytes of a file that was found: of that very file, whatever its path has become since.
+
+        Raises:
+            ForbiddenSourceError: It lies outside the root folder, or its path leads through a link now.
+            SourceError: It has gone, has changed, cannot be read, or is larger than *max_bytes*.
+        """
+        if source.size_bytes > max_bytes:
+            raise SourceError(f"{source.name} is larger than {max_bytes} bytes.", source=source.name)
+        try:
+            with open(self._descriptor(source), "rb") as file:  # noqa: PTH123 - a descriptor has no path
+                status = os.fstat(file.fileno())
+                if not stat.S_ISREG(status.st_mode) or _stamp(status) != source.stamp:
+                    raise SourceError(f"{source.name} has just changed. Ask again.", source=source.name)
+                return file.read(max_bytes)
+        except OSError as error:
+            if error.errno in {errno.ELOOP, errno.ENOTDIR}:
+                raise ForbiddenSourceError(f"{source.name!r} has become a link.", source=source.name) from None
+            why = os.strerror(error.errno or 0)
+            raise SourceError(f"{source.name} cannot be read: {why}.", source=source.name) from None
+
+    def _descriptor(self, source: FileSource) -> int:
+        """The open file, reached from the root folder step by step, so that no link set meanwhile is followed."""
+        if self.root is None or not self.holds(source.path):
+            raise ForbiddenSourceError(f"{source.name!r} is not open to this tool.", source=source.name)
+        if os.open not in os.supports_dir_fd:
+            opened = os.open(source.path, _READING)
+            if source.path.resolve() == source.path and os.path.samestat(os.fstat(opened), source.path.stat()):
+                return opened
+            os.close(opened)
+            raise ForbiddenSourceError(f"{source.name!r} has become a link.", source=source.name)
+        *folders, name = source.path.relative_to(self.root).parts
+        here = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            for folder in folders:
+                below = os.open(folder, _READING | os.O_DIRECTORY, dir_fd=here)
+                os.close(here)
+                here = below
+            return os.open(name, _READING, dir_fd=here)
+        finally:
+            os.close(here)
+
     def _file(self, words: str) -> FileSource:
         if self.root is None:
             raise ForbiddenSourceError("Files are not open to this tool. Give a handle or an address that is.")
@@ -133,22 +189,42 @@ class Access:
             raise SourceError(self._not_there(words, path)) from None
         if not stat.S_ISREG(status.st_mode):
             raise SourceError(self._not_there(words, path, "is not a file"))
-        return FileSource(path, path.relative_to(self.root).as_posix(), (status.st_mtime_ns, status.st_size))
+        return FileSource(path, path.relative_to(self.root).as_posix(), _stamp(status))
 
     def _not_there(self, words: str, path: Path, complaint: str = "does not exist") -> str:
         """What to say of a missing file: what is there instead."""
         assert self.root is not None
-        folder = path if path.is_dir() else path.parent
-        if not folder.is_relative_to(self.root) or not folder.is_dir():
+        folder = path if _is_folder(path) else path.parent
+        if not folder.is_relative_to(self.root) or not _is_folder(folder):
             folder = self.root
         names = sorted(
-            entry.relative_to(self.root).as_posix() + ("/" if entry.is_dir() else "")
-            for entry in itertools.islice(folder.iterdir(), 1_000)
-            if not entry.name.startswith(".") and (entry.is_dir() or entry.suffix.lower() in SUFFIXES)
+            entry.relative_to(self.root).as_posix() + ("/" if _is_folder(entry) else "")
+            for entry in _entries(folder)
+            if _is_folder(entry) or entry.suffix.lower() in SUFFIXES
         )
         more = f" and {len(names) - _LISTED_FILES} more" if len(names) > _LISTED_FILES else ""
         there = ", ".join(names[:_LISTED_FILES]) or "nothing"
         return f"{words!r} {complaint}. There is: {there}{more}."
+
+
+def _stamp(status: os.stat_result) -> tuple[int, int]:
+    return status.st_mtime_ns, status.st_size
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name that is too long, a folder that may not be searched
+        return False
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What can be named in a folder: nothing hidden, and no name that would pass for more than a name."""
+    try:
+        entries = list(itertools.islice(folder.iterdir(), 1_000))
+    except OSError:
+        return []
+    return [entry for entry in entries if not entry.name.startswith(".") and not _MORE_THAN_A_NAME.search(entry.name)]
 
 
 def _root(root_dir: str | os.PathLike[str]) -> Path:
@@ -190,7 +266,12 @@ def _host(written: str) -> str:
         ForbiddenSourceError: It is no host name.
     """
     host = written.rstrip(".").lower()
+    if host.isascii():
+        return host
+    import httpx2
+
     try:
-        return host if host.isascii() else host.encode("idna").decode("ascii")
-    except UnicodeError:
+        # By the code that connects: "ß" is a letter of its own for it, and "ss" for others.
+        return httpx2.URL(f"https://{host}").raw_host.decode("ascii")
+    except (httpx2.InvalidURL, ValueError):
         raise ForbiddenSourceError(f"{written!r} is no host name.") from None

@@ -81,16 +81,20 @@ def text_chars(max_chars: int) -> int:
 def _lines(artifact: OCRArtifact) -> Iterator[str]:
     if artifact.pages_left:
         numbers = [index + 1 for index in artifact.pages_left]
-        yield (f"[{len(numbers)} pages were not read: ask for them with pages, from {numbers[0]} to {numbers[-1]}]")
+        yield (
+            f"[{artifact.handle}: {len(numbers)} pages were not read: ask for them with pages, "
+            f"from {numbers[0]} to {numbers[-1]}]"
+        )
     for reading in artifact.readings:
         if len(artifact.readings) > 1 or reading.outcome != "ok" or reading.warnings:
-            yield from _heading(reading)
+            yield from _heading(reading, artifact.handle)
         yield from _page_lines(reading)
 
 
-def _heading(reading: Reading[Result]) -> Iterator[str]:
+def _heading(reading: Reading[Result], handle: str) -> Iterator[str]:
+    """How the page was read, with the handle in it: no picture can know that, and so pass for a page or two."""
     of = f" of {reading.total_pages}" if reading.total_pages else ""
-    yield f"[page {reading.page_number}{of}: {reading.outcome}]"
+    yield f"[{handle}: page {reading.page_number}{of}: {reading.outcome}]"
     for warning in reading.warnings:
         yield f"[note: {' '.join(warning.split())}]"
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import os
-from collections.abc import Hashable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 from langchain_core.callbacks import AsyncCallbackManagerForToolRun, CallbackManagerForToolRun
@@ -19,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 
 from langchain_qwen_ocr.engine import QwenOCR
 from langchain_qwen_ocr.errors import (
+    ForbiddenSourceError,
     OptionError,
     QwenOCRError,
     RequestRejectedError,
@@ -87,13 +89,10 @@ class _Plan:
 
     handle: str
     source: ShelfSource
+    opened: Blob
+    """The source as the reader takes it."""
     pages: str | None
     pages_left: tuple[int, ...] = ()
-
-    @property
-    def opened(self) -> str | Blob:
-        """The source as the reader takes it."""
-        return _opened(self.source)
 
 
 class QwenOCRTool(BaseTool):
@@ -150,7 +149,7 @@ class QwenOCRTool(BaseTool):
             "name": NAME_PREFIX + settled.name,
             "description": _description(settled, access, max_chars),
             "args_schema": _args_schema(settled),
-            "handle_validation_error": _say_what_is_wrong,
+            "handle_validation_error": partial(_say_what_is_wrong, max_chars=max_chars),
             **options,
         }
         super().__init__(ocr=ocr, max_chars=max_chars, max_pages=max_pages, **options)
@@ -167,14 +166,14 @@ class QwenOCRTool(BaseTool):
         run_manager: CallbackManagerForToolRun | None = None,
         **arguments: Any,
     ) -> tuple[str, OCRArtifact]:
-        with _for_the_model(self._access):
+        with self._for_the_model():
             question, start_line = self._question(arguments)
             source = self._located(image)
         known = self._known(source, question)
         if known is not None:
             return self._content(known, start_line), known
         view = traced(self.ocr, _child(config, run_manager))
-        with _for_the_model(self._access):
+        with self._for_the_model():
             plan = self._plan(source, question)
             readings = tuple(view.read(plan.opened, question.task, pages=plan.pages, together=question.together))
         artifact = self._artifact(plan, question, readings)
@@ -188,14 +187,14 @@ class QwenOCRTool(BaseTool):
         run_manager: AsyncCallbackManagerForToolRun | None = None,
         **arguments: Any,
     ) -> tuple[str, OCRArtifact]:
-        with _for_the_model(self._access):
+        with self._for_the_model():
             question, start_line = self._question(arguments)
             source = await asyncio.to_thread(self._located, image)
         known = self._known(source, question)
         if known is not None:
             return self._content(known, start_line), known
         view = traced(self.ocr, _child(config, run_manager))
-        with _for_the_model(self._access):
+        with self._for_the_model():
             plan = await asyncio.to_thread(self._plan, source, question)
             found = view.aread(plan.opened, question.task, pages=plan.pages, together=question.together)
             readings = tuple([reading async for reading in found])
@@ -219,6 +218,7 @@ class QwenOCRTool(BaseTool):
         words = image.strip()
         known = self._shelf.source(words)
         if isinstance(known, FetchedSource):
+            self._access.address(known.name)  # another tool with other rights may have fetched it
             return known
         if known is not None:
             return self._as_it_is_now(known)
@@ -229,8 +229,12 @@ class QwenOCRTool(BaseTool):
 
     def _as_it_is_now(self, known: FileSource) -> ShelfSource:
         """The file of a handle: another source when it has changed, the same when it has gone."""
+        if not self._access.holds(known.path):
+            raise ForbiddenSourceError(f"{known.name!r} is not open to this tool.")
         try:
             found = self._access.find(known.name)
+        except ForbiddenSourceError:
+            raise
         except SourceError:
             # What was read before can still be asked for; reading it anew will say what is wrong.
             return known
@@ -245,20 +249,28 @@ class QwenOCRTool(BaseTool):
 
     def _plan(self, source: ShelfSource, question: _Question) -> _Plan:
         """Which pages to read, never more than `max_pages`."""
-        handle = self._shelf.put(source)
-        first = next(iter(open_pages(_opened(source), pages=question.pages)), None)
+        handle, opened = self._shelf.put(source), self._opened(source)
+        with closing(open_pages(opened, pages=question.pages, limits=self.ocr.limits)) as opening:
+            first = next(opening, None)
         if first is None or first.total_pages is None:
-            return _Plan(handle, source, question.pages)
+            return _Plan(handle, source, opened, question.pages)
         wanted = parse_page_ranges(question.pages).indexes(first.total_pages, source=first.source)
         if len(wanted) <= self.max_pages:
-            return _Plan(handle, source, question.pages)
+            return _Plan(handle, source, opened, question.pages)
         now = wanted[: self.max_pages]
         pages = ",".join(str(index + 1) for index in now)
-        return _Plan(handle, source, pages, tuple(wanted[self.max_pages :]))
+        return _Plan(handle, source, opened, pages, tuple(wanted[self.max_pages :]))
+
+    def _opened(self, source: ShelfSource) -> Blob:
+        """The source's bytes, read once, so that what was checked is what is sent."""
+        if isinstance(source, FetchedSource):
+            return Blob.from_data(source.data, metadata={"source": source.name})
+        data = self._access.read(source, max_bytes=self.ocr.limits.max_bytes)
+        return Blob.from_data(data, metadata={"source": source.name})
 
     def _artifact(self, plan: _Plan, question: _Question, readings: Readings) -> OCRArtifact:
         """The result of a call that read something, kept unless a page may be better next time."""
-        _raise_if_all_failed(readings, self._access)
+        _raise_if_all_failed(readings, self._told)
         artifact = OCRArtifact(
             handle=plan.handle,
             source=plan.source.name,
@@ -270,6 +282,20 @@ class QwenOCRTool(BaseTool):
         if all(reading.outcome != "failed" for reading in readings):
             self._shelf.keep(question.key, artifact)
         return artifact
+
+    @contextmanager
+    def _for_the_model(self) -> Iterator[None]:
+        """Inside, what the model can mend by asking otherwise becomes a `ToolException`; all else stays as it is."""
+        try:
+            yield
+        except (SourceError, OptionError) as error:
+            # Of options there are only the model's own arguments inside: pages, fields, a prompt.
+            raise ToolException(self._told(error)) from error
+
+    def _told(self, error: QwenOCRError) -> str:
+        """The error's message, as long as any content, without the place of the root folder."""
+        message, root = str(error), self._access.root
+        return _clipped(message if root is None else message.replace(f"{root}{os.sep}", ""), self.max_chars)
 
     def _content(self, artifact: OCRArtifact, start_line: int) -> str:
         """What the model sees.
@@ -375,10 +401,10 @@ def _is_settled(task: Task[Any]) -> bool:
 def _built(task: Task[Any] | type[Task[Any]], arguments: dict[str, Any]) -> Task[Any]:
     """The task that the model's arguments ask for."""
     if isinstance(task, type):
-        return task.from_arguments(task.Arguments(**arguments))
+        return task.from_arguments(task.Arguments(**arguments).guarded())
     if _is_settled(task):
         return task
-    built = type(task).from_arguments(task.Arguments(**arguments))
+    built = type(task).from_arguments(task.Arguments(**arguments).guarded())
     ways = {field.name: getattr(task, field.name) for field in dataclasses.fields(task) if field.kw_only}
     return dataclasses.replace(built, **ways)
 
@@ -412,12 +438,6 @@ def _description(task: Task[Any] | type[Task[Any]], access: Access, max_chars: i
     return "\n".join((task.description(), f"`image` takes {' or '.join(takes)}.", returns, costs))
 
 
-def _opened(source: ShelfSource) -> str | Blob:
-    if isinstance(source, FileSource):
-        return str(source.path)
-    return Blob.from_data(source.data, metadata={"source": source.name})
-
-
 def _child(
     config: RunnableConfig | None,
     run_manager: CallbackManagerForToolRun | AsyncCallbackManagerForToolRun | None,
@@ -426,19 +446,7 @@ def _child(
     return patch_config(config, callbacks=run_manager.get_child() if run_manager is not None else None)
 
 
-@contextmanager
-def _for_the_model(access: Access) -> Iterator[None]:
-    """Inside, what the model can mend by asking otherwise becomes a `ToolException`; all else stays as it is."""
-    try:
-        yield
-    except (SourceError, UnsupportedTaskError) as error:
-        raise ToolException(_told(error, access)) from error
-    except OptionError as error:
-        # Inside stand only the model's own arguments: pages, fields, a prompt.
-        raise ToolException(_told(error, access)) from error
-
-
-def _raise_if_all_failed(readings: Readings, access: Access) -> None:
+def _raise_if_all_failed(readings: Readings, told: Callable[[QwenOCRError], str]) -> None:
     """Raise what kept every page from being read; where one page was read, the content tells of the others."""
     errors = [reading.error for reading in readings if reading.outcome == "failed" and reading.error is not None]
     if len(errors) < len(readings):
@@ -448,18 +456,17 @@ def _raise_if_all_failed(readings: Readings, access: Access) -> None:
     worst = next((error for error in errors if not isinstance(error, _ACTIONABLE)), None)
     if worst is not None:
         raise worst
-    raise ToolException(_told(errors[0], access)) from errors[0]
+    raise ToolException(told(errors[0])) from errors[0]
 
 
-def _told(error: QwenOCRError, access: Access) -> str:
-    """The error's message without the place of the root folder, which is nothing to the model."""
-    message = str(error)
-    return message if access.root is None else message.replace(f"{access.root}{os.sep}", "")
+def _clipped(message: str, max_chars: int) -> str:
+    """At most so many characters of a message, from its beginning."""
+    return message if len(message) <= max_chars else f"{message[: max_chars - 1]}…"
 
 
-def _say_what_is_wrong(error: ValidationError) -> str:
+def _say_what_is_wrong(error: ValidationError, *, max_chars: int) -> str:
     complaints = (
         f"{'.'.join(str(step) for step in complaint['loc']) or 'input'}: {complaint['msg']}"
         for complaint in error.errors()
     )
-    return f"The arguments do not fit: {'; '.join(complaints)}."
+    return _clipped(f"The arguments do not fit: {'; '.join(complaints)}.", max_chars)
