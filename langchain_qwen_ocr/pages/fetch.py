@@ -45,7 +45,7 @@ _NUMBER = re.compile(r"0x[0-9a-f]*|[0-9]+", re.IGNORECASE)
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _IPV4_COMPATIBLE = ipaddress.IPv6Network("::/96")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_BAD_TYPES = re.compile(r"text/(?!plain)|application/(json|xml|xhtml|javascript)|audio/|video/", re.IGNORECASE)
+_BAD_TYPES = re.compile(r"text/(?!plain)(?:html)?|application/(json|xml|xhtml|javascript)|audio/|video/", re.IGNORECASE)
 """Content that is surely no document to be read; a picture labelled as plain text is judged by its bytes."""
 
 
@@ -268,16 +268,21 @@ def _host_header(url: httpx2.URL) -> str:
 
 
 def _check_answer(answer: httpx2.Response, what: str, limits: SourceLimits) -> None:
+    from httpx2 import codes
+
+    # None of the host's own words are repeated: an agent's model would take them for ours.
     if answer.status_code != 200:  # noqa: PLR2004 - OK; a part or nothing is no file
+        phrase = codes.get_reason_phrase(answer.status_code)
         raise SourceError(
-            f"{what} cannot be fetched: its host answers {answer.status_code} {answer.reason_phrase}. "
+            f"{what} cannot be fetched: its host answers {' '.join((str(answer.status_code), phrase)).strip()}. "
             "Check the address; a login or a signature may have expired.",
             source=what,
         )
     content_type = answer.headers.get("content-type", "")
-    if _BAD_TYPES.match(content_type):
+    bad_type = _BAD_TYPES.match(content_type)
+    if bad_type is not None:
         raise SourceError(
-            f"{what} is {content_type.partition(';')[0]}, neither a picture nor a PDF. Give the file's own address.",
+            f"{what} is {bad_type[0].rstrip('/').lower()}, neither a picture nor a PDF. Give the file's own address.",
             source=what,
         )
     if answer.headers.get("content-encoding", "identity").lower() != "identity":
