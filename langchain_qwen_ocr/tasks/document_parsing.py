@@ -10,7 +10,16 @@ from types import MappingProxyType
 from typing import ClassVar
 
 from langchain_qwen_ocr.errors import AnswerError
-from langchain_qwen_ocr.tasks.document import Block, Blocks, meaningful, to_html, to_latex, to_markdown
+from langchain_qwen_ocr.tasks.document import (
+    Block,
+    Blocks,
+    Formula,
+    Paragraph,
+    meaningful,
+    to_html,
+    to_latex,
+    to_markdown,
+)
 from langchain_qwen_ocr.tasks.fences import Fenced, fence, fenced_block
 from langchain_qwen_ocr.tasks.html import read_html
 from langchain_qwen_ocr.tasks.latex import read_latex
@@ -43,6 +52,7 @@ _LATEX = re.compile(
 _HTML = re.compile(r"<(?:html|body|h[1-6]|p|table|tr|div|ul|ol|section|article)(?=[\s>/])", re.IGNORECASE)
 _MARKDOWN = re.compile(r"^ {0,3}(?:#{1,6} |```|~~~|[-*+] |\d{1,9}[.)] )|^\$\$|\*\*\S", re.MULTILINE)
 _DOLLARS = re.compile(r"(?<![\\$\w])\$(?=\S)([^$<>\n]{1,2000}?)(?<=\S)\$(?![\d$])")
+_DISPLAY = re.compile(r"\$\$(?P<latex>(?:(?!\$\$).)++)\$\$|\\\[(?P<bracketed>(?:(?!\\\]).)++)\\\]", re.DOTALL)
 _LANGUAGES: Mapping[str, str] = MappingProxyType(
     {
         "latex": "latex", "tex": "latex", "html": "html", "xml": "html", "markdown": "markdown", "md": "markdown",
@@ -158,13 +168,27 @@ def _form_of(block: Fenced, answer: str) -> tuple[str, str]:
 def _looks_like(body: str) -> str:
     if _LATEX.search(body) is not None and (_MARKDOWN.search(body) is None or "\\begin{document}" in body):
         return "latex"
-    return "html" if _HTML.search(body) is not None and _MARKDOWN.search(body) is None else "markdown"
+    if _MARKDOWN.search(body) is not None:
+        return "markdown"
+    return "html" if _HTML.search(body) is not None else "text"
 
 
 def _read_html(body: str) -> Blocks:
-    return read_html(_DOLLARS.sub(r"\(\1\)", body))
+    read = read_html(_DOLLARS.sub(r"\(\1\)", body))
+    return dataclasses.replace(read, blocks=tuple(map(_displayed, read.blocks)))
+
+
+def _displayed(block: Block) -> Block:
+    """A paragraph that is nothing but a formula as one."""
+    found = _DISPLAY.fullmatch(block.text) if isinstance(block, Paragraph) else None
+    return block if found is None else Formula(found["latex"] or found["bracketed"])
+
+
+def _read_text(body: str) -> Blocks:
+    """Words without any markup: their lines are the page's own."""
+    return read_markdown(re.sub(r"(?<=\S)[ \t]*+\n(?=[ \t]*\S)", "  \n", body))
 
 
 _READERS: Mapping[str, Callable[[str], Blocks]] = MappingProxyType(
-    {"latex": read_latex, "html": _read_html, "markdown": read_markdown}
+    {"latex": read_latex, "html": _read_html, "markdown": read_markdown, "text": _read_text}
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
@@ -62,7 +63,7 @@ _MACROS: Mapping[str, str] = MappingProxyType(
         "titleformat": "*{[{{{{", "geometry": "{", "pagestyle": "{", "thispagestyle": "{", "graphicspath": "{",
         "setcounter": "{{", "addtocounter": "{{", "renewcommand": "*{[[{", "write": "{", "setmainfont": "[{",
         "setCJKmainfont": "[{", "includepdf": "[{", "usetikzlibrary": "{", "hspace": "*{", "vspace": "*{",
-        "keptcode": "{",
+        "keptcode": "{", "diagbox": "[{{", "slashbox": "[{{", "backslashbox": "[{{", "ding": "{", "textcircled": "{",
     }
 )  # fmt: skip
 _ENVIRONMENTS: Mapping[str, str] = MappingProxyType(
@@ -203,7 +204,9 @@ class _Preparation:
         self._open_dollar: int | None = None
         """The piece that holds a dollar sign whose partner was not seen yet."""
         self._in_display = False
-        self.source = self._scan(latex.replace("\r\n", "\n").replace("\r", "\n").replace(_BREAK, " ").replace("\0", ""))
+        plain = latex.replace("\r\n", "\n").replace("\r", "\n").replace(_BREAK, " ").replace("\0", "")
+        # The number is no part of the command's name, and would be left of it as text.
+        self.source = self._scan(plain.replace("\\write18", "\\write"))
 
     def _scan(self, latex: str) -> str:
         position = 0
@@ -289,6 +292,10 @@ _REPLACEMENTS: Mapping[str, Callable[[_Preparation, re.Match[str]], str]] = Mapp
 # From nodes to blocks.
 
 _SECTIONS = ("section", "subsection", "subsubsection", "paragraph", "subparagraph")
+_THEOREMS = {
+    **{name: name.capitalize() for name in ("theorem", "lemma", "corollary", "proposition", "definition", "proof")},
+    **{name: name.capitalize() for name in ("remark", "example", "exercise", "conjecture", "axiom", "claim")},
+}
 _LIGATURES = {
     "~": " ", "``": "“", "''": "”", "--": "–", "---": "—", "!`": "¡", "?`": "¿", "&": "&",
 }  # fmt: skip
@@ -313,7 +320,19 @@ _SILENT = frozenset(
     }
 )  # fmt: skip
 """Commands that put no words on the page."""
-_CHARACTERS = {"textasciicircum": "^", "textasciitilde": "~", "textbackslash": "\\", "textbar": "|"}
+_CHARACTERS = {
+    "textasciicircum": "^",
+    "textasciitilde": "~",
+    "textbackslash": "\\",
+    "textbar": "|",
+    "checkmark": "✓",
+    "Box": "☐",
+    "Square": "□",
+    "CheckedBox": "☑",
+    "XBox": "☒",
+    "blacksquare": "■",
+    "bigstar": "★",
+}
 _FIXED: Mapping[str, str] = MappingProxyType(
     {
         **dict.fromkeys(_SILENT, ""),
@@ -390,10 +409,10 @@ class _Reader:
         self._footnotes = []
 
     def _add(self, block: Block) -> None:
+        # The notes of the block itself follow it; those of the text before are taken by `flush` before they are made.
+        notes, self._footnotes = self._footnotes, []
         self.flush()
-        self.blocks.append(block)
-        self.blocks += self._footnotes
-        self._footnotes = []
+        self.blocks += [block, *notes]
 
     def _formula(self, latex: str) -> None:
         self._add(Formula(latex))
@@ -401,6 +420,8 @@ class _Reader:
     def _block_macro(self, node: LatexMacroNode) -> None:
         handler = _BLOCK_MACROS.get(node.macroname)
         if handler is not None:
+            if node.macroname not in {"caption", "captionof"}:
+                self.flush()
             handler(self, node)
         elif node.macroname in {"textbf", "emph", "textit"} and _has_block(node):
             self.read(_last(node))
@@ -449,6 +470,12 @@ class _Reader:
             self._list(node)
         elif name in {"table", "table*", "sidewaystable", "figure", "figure*", "wrapfigure"}:
             self._float(node)
+        elif name in _THEOREMS:
+            self.flush()
+            named = self.inline([a for a in _arguments(node) if a is not None])
+            self._texts.append(f"{_THEOREMS[name]} ({named}). " if named else f"{_THEOREMS[name]}. ")
+            self.read(node.nodelist)
+            self.flush()
         elif name == "abstract":
             self._add(Heading(1, "Abstract"))
             self.read(node.nodelist)
@@ -642,6 +669,20 @@ class _Reader:
         r"""The formula in `\ensuremath`."""
         return _inline_math("".join(_source_of(self._source, n) for a in _last(node) for n in a.nodelist))
 
+    def dingbat(self, node: LatexMacroNode) -> str:
+        """A sign of the font Zapf Dingbats by its number: hooks, crosses, numbers in circles."""
+        words = self.inline(_last(node))
+        number = int(words) if re.fullmatch("[0-9]{1,3}", words) else 0
+        runs = (chr(code + number - first) for first, last, code in _DINGBATS if first <= number <= last)
+        return _ODD_DINGBATS.get(number) or next(runs, words)
+
+    def circled(self, node: LatexMacroNode) -> str:
+        """A number or letter in a circle."""
+        inside = self.inline(_last(node))
+        if inside.isdecimal() and 1 <= int(inside) <= 20:  # noqa: PLR2004 - as far as there are such characters
+            return chr(ord("①") + int(inside) - 1)
+        return unicodedata.lookup(f"CIRCLED LATIN CAPITAL LETTER {inside}") if re.fullmatch("[A-Z]", inside) else inside
+
     def reference(self, node: LatexMacroNode) -> str:
         """A citation or reference by its key, which is all there is."""
         return f"[{self.inline(_last(node))}]"
@@ -669,6 +710,13 @@ _INLINE: Mapping[type, Callable[[_Reader, LatexNode], str]] = MappingProxyType(
         LatexMacroNode: _Reader.macro,
     }
 )
+_ODD_DINGBATS = {
+    37: "☎", 42: "☛", 43: "☞", 72: "★", 108: "●", 110: "■", 115: "▲", 116: "▼", 117: "◆", 119: "◗",
+    168: "♣", 169: "♦", 170: "♥", 171: "♠",
+}  # fmt: skip
+"""Signs that Unicode had elsewhere before."""
+_DINGBATS = ((33, 126, 0x2701), (172, 181, 0x2460), (182, 191, 0x2776), (192, 211, 0x2780))
+"""The first and the last number of each run in the font, and the character of the first."""
 _OWN: Mapping[str, Callable[[_Reader, LatexMacroNode], str]] = MappingProxyType(
     {
         "footnote": _Reader.footnote,
@@ -676,6 +724,8 @@ _OWN: Mapping[str, Callable[[_Reader, LatexMacroNode], str]] = MappingProxyType(
         "footnotemark": _Reader.footnote_mark,
         "textsuperscript": _Reader.raised,
         "textsubscript": _Reader.lowered,
+        "ding": _Reader.dingbat,
+        "textcircled": _Reader.circled,
         "ensuremath": _Reader.mathematics,
         "verb": _Reader.verbatim,
         **dict.fromkeys(("cite", "citep", "citet", "ref", "eqref", "autoref", "cref", "Cref"), _Reader.reference),

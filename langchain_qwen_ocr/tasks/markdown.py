@@ -24,6 +24,7 @@ from langchain_qwen_ocr.tasks.document import (
 from langchain_qwen_ocr.tasks.fences import fenced_block
 from langchain_qwen_ocr.tasks.grid import Grid
 from langchain_qwen_ocr.tasks.html import read_html
+from langchain_qwen_ocr.tasks.latex import read_latex
 from langchain_qwen_ocr.tasks.table import Cell
 from langchain_qwen_ocr.tasks.wording import normal_lines, running_text
 
@@ -35,6 +36,7 @@ _DELIMITER_ROW = re.compile(r"\s*+\|?(?:\s*+:?-++:?\s*+\|)*\s*+:?-++:?\s*+(?:\|\
 _ITEM = re.compile(r"([ \t]*)(?:[-*+•]|(\d{1,9})[.)])[ \t]+(?=\S)")
 _CODE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _DISPLAY = {"$$": "$$", "\\[": "\\]"}
+_ENVIRONMENT = re.compile(r"\s*+\\begin\{([A-Za-z]+\*?)\}")
 _IMAGE = re.compile(r"\s*+!\[([^\[\]]*)\]\(([^()\s]*+)[^()]*+\)\s*+$")
 _NOTE = re.compile(r"\[\^([0-9A-Za-z]{1,8})\]:[ \t]*(.*)")
 _RULE = re.compile(r" {0,3}(?:(?:-[ \t]*){3,}|(?:\*[ \t]*){3,}|(?:_[ \t]*){3,})$")
@@ -45,6 +47,7 @@ _INLINE = re.compile(
     r"""\\\((?P<math>(?:(?!\\[()]).)*)\\\)
       | (?<![\\$])\$(?=\S)(?P<dollars>[^$]*?)(?<=\S)\$(?!\d)
       | `(?P<code>[^`]+)`
+      | \\(?:text(?:bf|it|rm|tt|sc)?|emph|underline)\{(?P<styled>[^{}]*)\}
       | \\(?P<escaped>[!-/:-@\[-`{-~])
       | (?P<br><br\s*/?>|\\\n|(?<![ ])[ ]{2,}+\n)
       | !?\[(?!\^)(?P<label>[^\[\]]*)\]\([^()]*\)
@@ -104,7 +107,9 @@ class _Reader:
     def read(self) -> None:
         while self._next < len(self._lines):
             line = self._lines[self._next]
-            if not any(step(line) for step in (self._code, self._display, self._table, self._markup, self._list)):
+            if not any(
+                step(line) for step in (self._code, self._display, self._latex, self._table, self._markup, self._list)
+            ):
                 self._next += 1
                 self._line(line)
         self._flush()
@@ -170,6 +175,23 @@ class _Reader:
         self._add(Formula("\n".join([rest, *lines, head])))
         if behind.strip():
             self._paragraph.append(behind)
+        return True
+
+    def _latex(self, line: str) -> bool:
+        opening = _ENVIRONMENT.match(line)
+        if opening is None:
+            return False
+        edges = re.compile(rf"\\(begin|end)\{{{re.escape(opening[1])}\}}")
+        depth, first = 0, self._next
+        while self._next < len(self._lines):
+            depth += sum(1 if edge == "begin" else -1 for edge in edges.findall(self._lines[self._next]))
+            self._next += 1
+            if depth <= 0:
+                break
+        read = read_latex("\n".join(self._lines[first : self._next]))
+        self.warnings += read.warnings
+        self.cut = self.cut or read.cut
+        self._add(*read.blocks)
         return True
 
     def _table(self, line: str) -> bool:
@@ -269,8 +291,9 @@ def _inline_piece(found: re.Match[str]) -> str:
         return f"\\({' '.join(latex.split())}\\)" if latex.strip() else ""
     if found["br"]:
         return "\v"
-    if found["label"] is not None:
-        return inline(found["label"])
+    inner = found["label"] if found["label"] is not None else found["styled"]
+    if inner is not None:
+        return inline(inner)
     return found["code"] or found["escaped"] or ""
 
 
