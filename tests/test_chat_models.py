@@ -25,6 +25,7 @@ from PIL import Image
 from pydantic import SecretStr, ValidationError
 
 from langchain_qwen_ocr import ChatQwenOCR, TextRecognition
+from langchain_qwen_ocr.chat_models.pictures import sealed
 from langchain_qwen_ocr.errors import (
     AuthenticationError,
     ContentRefusedError,
@@ -278,6 +279,38 @@ def test_an_address_is_handed_on():
     chat(service).invoke(asked({"type": "image", "url": "https://example.com/receipt.png"}))
 
     assert service.requests[0].parts[0]["image_url"] == {"url": "https://example.com/receipt.png"}
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        {"type": "file", "url": "{file}"},
+        {"type": "file", "source_type": "url", "url": "{file}"},
+        {"type": "file", "url": "file://{file}"},
+        {"type": "document", "source": {"type": "url", "url": "{file}"}},
+        {"type": "image_url", "image_url": {"url": "{file}"}},
+        {"type": "file", "file": {"file_data": "{file}"}},
+    ],
+)
+def test_a_message_opens_no_file(tmp_path, block):
+    """Whoever writes messages to a chatbot reads nothing of its disk."""
+    secret = tmp_path / "secret.png"
+    secret.write_bytes(picture())
+    named = json.loads(json.dumps(block).replace("{file}", str(secret)))
+
+    with pytest.raises((ForbiddenSourceError, OptionError)):
+        chat(ScriptedTransport([])).invoke(asked(named))
+
+
+def test_a_signed_address_in_traces():
+    """Its query is not seen; another query is another picture all the same."""
+    one, other = (
+        str(sealed(asked({"type": "image", "url": f"https://example.com/a.png?sig={n}"}))) for n in ("0123", "4567")
+    )
+
+    assert "https://example.com/a.png" in one
+    assert "0123" not in one
+    assert one != other
 
 
 @pytest.mark.parametrize("url", ["http://example.com/a.png", "https://127.0.0.1/a.png", "https://intranet/a.png"])
@@ -609,6 +642,7 @@ def test_the_key_is_shown_nowhere():
     shown = (repr(model), str(model), str(model.model_dump()), dumps(model), str(model._identifying_params))
 
     assert not [text for text in shown if KEY in text]
+    assert KEY.encode() not in pickle.dumps(model)
 
 
 @pytest.mark.filterwarnings("ignore:The function `loads` is in beta")
@@ -629,11 +663,34 @@ def test_a_model_can_be_saved_and_loaded(monkeypatch):
     assert loaded == model
 
 
-def test_a_model_can_be_pickled():
-    """As other chat models can; the copy works like the original."""
-    model = ChatQwenOCR(api_key=SecretStr(KEY), max_pixels=500_000)
+def test_a_model_can_be_pickled(monkeypatch):
+    """As other chat models can, also after a call; the copy takes its key where it is unpickled."""
+    monkeypatch.setenv("DASHSCOPE_API_KEY", KEY)
+    model = ChatQwenOCR(max_pixels=500_000)
+    model._chat_endpoint()
 
-    assert pickle.loads(pickle.dumps(model)) == model
+    copy = pickle.loads(pickle.dumps(model))
+
+    assert copy == ChatQwenOCR(max_pixels=500_000)
+    assert copy.api_key == SecretStr(KEY)
+
+
+@pytest.mark.parametrize("options", [{"region": "atlantis"}, {"temperature": 9}, {"unknown": 1}, {"model": 7}])
+def test_an_error_about_an_option_does_not_show_the_key(options):
+    """The error names the option, not all that was given."""
+    with pytest.raises(ValidationError) as caught:
+        ChatQwenOCR(**{"api_key": KEY, **options})
+
+    assert KEY[:8] not in str(caught.value)
+
+
+def test_a_password_in_an_address():
+    """It is refused without being said again."""
+    with pytest.raises(ValidationError) as caught:
+        ChatQwenOCR(base_url="https://user:secret@example.com/v1")
+
+    assert "http_client" in str(caught.value)
+    assert "secret" not in str(caught.value)
 
 
 # --- options -------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from pydantic import ConfigDict, Field, PrivateAttr, SecretStr, model_validator
 
 from langchain_qwen_ocr.chat_models.pictures import sealed
 from langchain_qwen_ocr.chat_models.turns import TurnWriter
-from langchain_qwen_ocr.endpoints.openai_chat import OpenAIChatEndpoint, completion_from
+from langchain_qwen_ocr.endpoints.openai_chat import OpenAIChatEndpoint, checked_address, completion_from
 from langchain_qwen_ocr.errors import (
     AuthenticationError,
     ContentRefusedError,
@@ -84,7 +84,10 @@ class ChatQwenOCR(BaseChatModel):
         ValidationError: An argument is unknown or cannot work.
     """
 
-    model_config = ConfigDict(extra="forbid", populate_by_name=True, arbitrary_types_allowed=True)
+    # What was given is not shown in errors: the key is among it.
+    model_config = ConfigDict(
+        extra="forbid", populate_by_name=True, arbitrary_types_allowed=True, hide_input_in_errors=True
+    )
 
     model: str = ""
     api_key: SecretStr | None = Field(default_factory=secret_from_env("DASHSCOPE_API_KEY", default=None))
@@ -114,6 +117,8 @@ class ChatQwenOCR(BaseChatModel):
     def _fill_in(cls, values: Mapping[str, Any]) -> dict[str, Any]:
         """The region's own model where none is named, so that the instance says what it uses."""
         filled = dict(values)
+        if filled.get("base_url"):
+            checked_address(filled["base_url"])
         region = find_region(filled.get("region", "beijing"))
         filled["model"] = filled.get("model") or region.default_model
         return filled
@@ -150,6 +155,20 @@ class ChatQwenOCR(BaseChatModel):
     def lc_secrets(self) -> dict[str, str]:
         """The key, by the environment variable that holds it."""
         return {"api_key": "DASHSCOPE_API_KEY"}
+
+    def __getstate__(self) -> dict[Any, Any]:
+        """What is pickled: no key and no connections. The copy takes its key from `DASHSCOPE_API_KEY`."""
+        state = super().__getstate__()
+        return {
+            **state,
+            "__dict__": {**state["__dict__"], "api_key": None},
+            "__pydantic_private__": {**(state["__pydantic_private__"] or {}), "_endpoint": None},
+        }
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        """Take the key of the process that the copy lives in."""
+        super().__setstate__(state)
+        self.api_key = secret_from_env("DASHSCOPE_API_KEY", default=None)()
 
     @property
     def _llm_type(self) -> str:

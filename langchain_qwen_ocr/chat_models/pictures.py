@@ -43,7 +43,10 @@ class Picture:
         """What traces and cache keys hold in place of its bytes."""
         limits = ", ".join(f"{name}={getattr(self, name)}" for name in _LIMITS if getattr(self, name) is not None)
         if self.data is None:
-            return f"[picture: {self.url}{', ' + limits if limits else ''}]"
+            # A query may hold a signature; its digest still tells two pictures apart.
+            shown, mark, query = (self.url or "").partition("?")
+            digest = f"query sha256 {hashlib.sha256(query.encode()).hexdigest()[:16]}" if mark else ""
+            return f"[picture: {', '.join(filter(None, (shown, digest, limits)))}]"
         digest = hashlib.sha256(self.data).hexdigest()
         kind = self.mime_type or "of unknown type"
         return describe_picture(kind, None, len(self.data), digest, page=limits or None)

@@ -79,10 +79,12 @@ class TurnWriter:
     def _picture_parts(self, picture: Picture, room: _Room) -> Iterator[dict[str, Any]]:
         """One part for a picture, one for each page of a document; the pixel limits stand beside `image_url`."""
         budget = self._budget(picture)
-        if picture.url is not None and not picture.is_file:
+        if picture.url is not None:
+            # Whoever writes the message may name no file of this machine: test_a_message_opens_no_file.
             check_url_words(picture.url)
-            yield _part(picture.url, budget)
-            return
+            if not picture.is_file:
+                yield _part(picture.url, budget)
+                return
         options = ImageOptions(budget=budget, max_data_url_chars=self.profile.max_data_url_chars)
         for page in open_pages(picture.data if picture.data is not None else picture.url):
             image = prepare(page, options)

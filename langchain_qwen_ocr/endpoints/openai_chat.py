@@ -267,7 +267,7 @@ class OpenAIChatEndpoint:
     ) -> None:
         self._api_key = _checked_key(api_key)
         self.region = find_region(region).name
-        self.base_url = _checked_address(base_url or find_region(region).base_url)
+        self.base_url = checked_address(base_url or find_region(region).base_url)
         if not 0 < timeout_s < math.inf:
             raise OptionError(f"timeout_s is a number of seconds above 0, not {timeout_s!r}.")
         self.timeout_s = timeout_s
@@ -513,9 +513,19 @@ def _checked_key(given: str | SecretStr) -> SecretStr:
     return SecretStr(key)
 
 
-def _checked_address(base_url: str) -> str:
+def checked_address(base_url: str) -> str:
+    """An endpoint's address, up to `/v1`.
+
+    Raises:
+        OptionError: It is none, or holds a password, which would be shown wherever the address is.
+    """
     address = base_url.strip().rstrip("/").removesuffix(_CHAT_PATH)
     parts = urlsplit(address)
+    if "@" in parts.netloc:
+        raise OptionError(
+            "base_url holds a user name or password, which would take the key's place and be shown in logs. Give an "
+            "http_client with auth= or headers= instead."
+        )
     if parts.scheme not in {"http", "https"} or not parts.hostname or "{" in address:
         raise OptionError(
             f"base_url is an address such as https://dashscope.aliyuncs.com/compatible-mode/v1, not {base_url!r}."

@@ -131,6 +131,7 @@ def test_where_it_is_sent(base_url, region, expected):
         {"base_url": "dashscope.aliyuncs.com"},
         {"base_url": "ftp://dashscope.aliyuncs.com/v1"},
         {"base_url": "https://{WorkspaceId}.cn-beijing.maas.aliyuncs.com/compatible-mode/v1"},
+        {"base_url": "https://user:password@example.com/v1"},
         {"region": "atlantis"},
         {"timeout_s": 0},
         {"timeout_s": float("nan")},
