@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound=Result)
 C = TypeVar("C", bound=str)
+T = TypeVar("T")
 
 
 class _HasBytes(Protocol):
@@ -60,6 +61,8 @@ Source: TypeAlias = "str | os.PathLike[str] | bytes | BinaryIO | Image.Image | _
 _TEXT: Task[Any] = TextRecognition()
 _PREPARING_AHEAD = 2
 """Pages rendered and encoded while all calls are in flight, so that a call never waits for its picture."""
+_PREPARING_THREADS = max(2, min(4, os.cpu_count() or 2))
+"""Threads that render and encode. Few, since each keeps the memory of the largest picture it has held."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +181,8 @@ class QwenOCR:
             region=region,
         )
         self._window = self.max_concurrency
-        self._pool = _Pool(self.max_concurrency + _PREPARING_AHEAD)
+        self._calling = _Pool(self.max_concurrency + _PREPARING_AHEAD)
+        self._preparing = _Pool(_PREPARING_THREADS)
 
     @classmethod
     def local(cls, **options: Any) -> Self:
@@ -212,14 +216,14 @@ class QwenOCR:
         return urlsplit(self.base_url).hostname or self.base_url
 
     @property
-    def endpoint(self) -> Endpoint:
-        """What answers the requests, with retries, limits and the cache around it."""
-        return self._endpoint
-    @property
     def limits(self) -> SourceLimits:
         """What is too large to be opened."""
         return self._limits
 
+    @property
+    def endpoint(self) -> Endpoint:
+        """What answers the requests, with retries, limits and the cache around it."""
+        return self._endpoint
 
     @property
     def image_options(self) -> ImageOptions:
@@ -307,7 +311,7 @@ class QwenOCR:
             window: deque[Future[Reading[Any]]] = deque()
             try:
                 for job in jobs:
-                    window.append(self._pool.submit(self._read_job, job, task))
+                    window.append(self._calling.submit(self._read_job, job, task))
                     while window and (window[0].done() or len(window) >= self._window + _PREPARING_AHEAD):
                         yield window.popleft().result()
                 while window:
@@ -392,14 +396,19 @@ class QwenOCR:
         close = getattr(self._endpoint, "close", None)
         if close is not None:
             close()
-        self._pool.close()
+        self._close_threads()
 
     async def aclose(self) -> None:
         """The same, also for the running event loop's connections."""
         aclose = getattr(self._endpoint, "aclose", None)
         if aclose is not None:
             await aclose()
-        await asyncio.to_thread(self._pool.close)
+        await asyncio.to_thread(self._close_threads)
+
+    def _close_threads(self) -> None:
+        # In this order: calls that are under way end in a reading.
+        self._calling.close()
+        self._preparing.close()
 
     def __enter__(self) -> Self:
         return self
@@ -423,7 +432,7 @@ class QwenOCR:
         if isinstance(job, _Unopened):
             return _failed_source(job, task)
         try:
-            return _converse(converse(job, self.question(task)), self._endpoint)
+            return _converse(converse(job, self.question(task)), self._endpoint, self._preparing)
         except QwenOCRError as error:
             return self._failed(job, task, error)
 
@@ -431,7 +440,8 @@ class QwenOCR:
         if isinstance(job, _Unopened):
             return _failed_source(job, task)
         try:
-            return await _aconverse(converse(job, self.question(task)), self._endpoint)
+            conversation = converse(job, self.question(task))
+            return await _aconverse(conversation, self._endpoint, self._preparing, self._calling)
         except QwenOCRError as error:
             return self._failed(job, task, error)
 
@@ -489,30 +499,38 @@ def _tolerant(source: Source, opening: Opening) -> Iterator[_Job]:
         yield _Unopened(error)
 
 
-def _converse(conversation: Conversation[R], endpoint: Endpoint) -> Reading[R]:
-    """Carry requests and completions between a conversation and an endpoint until there is a reading."""
-    advance: Callable[[], OCRRequest[Any]] = partial(next, conversation)
-    while not isinstance(step := _step(advance), Reading):
+def _converse(conversation: Conversation[R], endpoint: Endpoint, preparing: _Pool) -> Reading[R]:
+    """Carry requests and completions between a conversation and an endpoint until there is a reading.
+
+    The first picture is prepared by the threads of *preparing*. What follows an answer is done here: it is seldom
+    more than reading the answer, which would wait behind the pictures of all pages to come.
+    """
+    step = preparing.submit(_step, partial(next, conversation)).result()
+    while not isinstance(step, Reading):
+        advance: Callable[[], OCRRequest[Any]]
         try:
             advance = partial(conversation.send, endpoint.complete(step))
         except (EndpointError, BudgetError) as error:
             advance = partial(conversation.throw, error)
+        step = _step(advance)
     return step
 
 
-async def _aconverse(conversation: Conversation[R], endpoint: Endpoint) -> Reading[R]:
-    """The same; pictures are prepared and answers interpreted in a thread, the call is made on the loop."""
-    advance: Callable[[], OCRRequest[Any]] = partial(next, conversation)
-    while not isinstance(step := await asyncio.to_thread(_step, advance), Reading):
+async def _aconverse(conversation: Conversation[R], endpoint: Endpoint, preparing: _Pool, calling: _Pool) -> Reading[R]:
+    """The same with the call made on the event loop, and what follows it in one of the threads of *calling*."""
+    step = await asyncio.wrap_future(preparing.submit(_step, partial(next, conversation)))
+    while not isinstance(step, Reading):
+        advance: Callable[[], OCRRequest[Any]]
         try:
             advance = partial(conversation.send, await endpoint.acomplete(step))
         except (EndpointError, BudgetError) as error:
             advance = partial(conversation.throw, error)
+        step = await asyncio.wrap_future(calling.submit(_step, advance))
     return step
 
 
 def _step(advance: Callable[[], OCRRequest[Any]]) -> OCRRequest[Any] | Reading[Any]:
-    """The next request, or the reading at the end (a StopIteration cannot leave a thread of asyncio's)."""
+    """The next request, or the reading at the end (a StopIteration cannot leave a future)."""
     try:
         return advance()
     except StopIteration as end:
@@ -548,7 +566,7 @@ class _Pool:
         self._lock = threading.Lock()
         self._executor: ThreadPoolExecutor | None = None
 
-    def submit(self, work: Callable[..., Reading[R]], *arguments: Any) -> Future[Reading[R]]:
+    def submit(self, work: Callable[..., T], *arguments: Any) -> Future[T]:
         with self._lock:
             if self._executor is None:
                 self._executor = ThreadPoolExecutor(self._workers, thread_name_prefix="qwen-ocr")
