@@ -73,12 +73,23 @@ def test_a_folder_becomes_a_file_for_each_source(tmp_path: Path, capsys: pytest.
 
 @pytest.mark.local
 def test_resuming_asks_only_for_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What an earlier run read comes from the cache; without --resume it begins anew."""
+    """What an earlier run finished stays, what it read comes from the cache; without --resume it begins anew."""
     out = tmp_path / "out"
-    for arguments, cached in (([], 0), (["--resume"], 1), ([], 0)):
-        assert main(["read", str(LABEL), "--out", str(out), "--format", "jsonl", *arguments]) == 0
-        reading = json.loads((out / "label_p.png.jsonl").read_text(encoding="utf-8"))
-        assert reading["usage"]["cached"] == cached
+    written = out / "label.png.jsonl"
+    label = tmp_path / "label.png"
+    label.write_bytes(LABEL.read_bytes())
+    for arguments, cached, words in (
+        ([], 0, "1 pages in"),
+        (["--resume"], 0, "1 sources were finished before"),
+        (["--resume", "--pages", "1"], 1, "1 from the cache"),
+        ([], 0, "1 pages in"),
+    ):
+        assert main(["read", str(label), "--out", str(out), "--format", "jsonl", *arguments]) == 0
+        assert json.loads(written.read_text(encoding="utf-8"))["usage"]["cached"] == cached
+        assert words in said(capsys)[1]
+    written.unlink()
+    assert main(["read", str(label), "--out", str(out), "--format", "jsonl", "--resume"]) == 0
+    assert json.loads(written.read_text(encoding="utf-8"))["usage"]["cached"] == 1
     capsys.readouterr()
 
 

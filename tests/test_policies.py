@@ -531,16 +531,16 @@ def test_closing_lets_calls_under_way_come_to_their_end():
     begun, may_answer = threading.Event(), threading.Event()
 
     class Slow:
-        def complete(self, request):
+        def complete(self, request: Any) -> Completion:
             begun.set()
             may_answer.wait(10)
             events.append("answered")
             return Completion(answer="Hello")
 
-        async def acomplete(self, request):
+        async def acomplete(self, request: Any) -> Completion:
             return self.complete(request)
 
-        def close(self):
+        def close(self) -> None:
             events.append("closed")
 
     one = LimitedEndpoint(Slow(), max_concurrency=1)

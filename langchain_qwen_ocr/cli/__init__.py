@@ -10,12 +10,13 @@ import os
 import sys
 from collections.abc import Sequence
 
+from langchain_qwen_ocr.cli.commands import INTERRUPTED
 from langchain_qwen_ocr.cli.options import parser
 from langchain_qwen_ocr.cli.output import say
 from langchain_qwen_ocr.errors import QwenOCRError
 
 _BROKEN_PIPE = 141
-_INTERRUPTED = 130
+_FAILED = 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,6 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read the output has gone; nothing more can be written, also not at the interpreter's end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _BROKEN_PIPE
+    except OSError as error:
+        # A full disk, a folder that may not be written to: nothing of ours, and no reason for a traceback.
+        say(f"qwen-ocr: {error}")
+        return _FAILED
     except KeyboardInterrupt:
         say("qwen-ocr: interrupted; with --out, the same command and --resume goes on from here.")
-        return _INTERRUPTED
+        return INTERRUPTED

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import hashlib
 import json
+import os
+import signal
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from langchain_qwen_ocr.cli.output import Folder, Output, StandardOutput, say, source_name
+from langchain_qwen_ocr.cli.finished import Finished
+from langchain_qwen_ocr.cli.output import Folder, Output, StandardOutput, make_folder, say, source_name
 from langchain_qwen_ocr.errors import OptionError
 from langchain_qwen_ocr.models import MODELS, ModelProfile, Price
 from langchain_qwen_ocr.tasks import TASKS
@@ -25,16 +30,24 @@ if TYPE_CHECKING:
     from langchain_qwen_ocr.tasks.results import Result
     from langchain_qwen_ocr.tasks.task import Task
 
+INTERRUPTED = 130
+"""The exit code after Ctrl-C, as shells have it."""
+
 
 def read(options: argparse.Namespace, task: Task[Result], ocr: QwenOCR) -> int:
     """Read the sources; exit with the code of the first error."""
     from langchain_qwen_ocr.report import Tally
 
-    output: Output = Folder(options.out, options.format) if options.out else StandardOutput(options.format)
     exit_code, tally, complete = 0, Tally(), False
     bar = _bar() if _shows_progress(options) else None
+    finished = _finished(options, ocr)
+    output: Output = (
+        Folder(options.out, options.format, finished, partial(bar.write, file=sys.stderr) if bar is not None else say)
+        if finished is not None
+        else StandardOutput(options.format)
+    )
     try:
-        with ocr, closing(_Readings(ocr, task, options)) as readings:
+        with ocr, closing(_Readings(ocr, task, options, finished)) as readings, _patient_interrupt():
             for name, source, reading in readings:
                 tally.add(reading)
                 exit_code = exit_code or (0 if reading.error is None else reading.error.exit_code)
@@ -48,26 +61,66 @@ def read(options: argparse.Namespace, task: Task[Result], ocr: QwenOCR) -> int:
         if bar is not None:
             bar.close()
         report = tally.report()
+        if finished is not None and finished.skipped:
+            say(f"{finished.skipped} sources were finished before; their files stay as they are.")
         if options.out or report.total_pages > 1:
             say(str(report))
     return exit_code
 
 
+@contextmanager
+def _patient_interrupt() -> Iterator[None]:
+    """Ctrl-C lets the calls under way come to their end, since they are paid for; a second one does not."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        say("qwen-ocr: stopping; calls under way are finished and remembered. Ctrl-C again ends at once.")
+        signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
+        raise
+
+
+_MATTERS_NOT = {
+    *("sources", "out", "resume", "cache", "progress", "run"),
+    *("concurrency", "max_pages", "max_cost", "password"),
+}
+"""Options that what is written of a source does not depend on."""
+
+
+def _finished(options: argparse.Namespace, ocr: QwenOCR) -> Finished | None:
+    """The list of what is finished in the output folder; None without one.
+
+    Raises:
+        OptionError: The folder cannot be made.
+    """
+    if options.out is None:
+        return None
+    make_folder(options.out)
+    facts = {name: str(value) for name, value in vars(options).items() if name not in _MATTERS_NOT}
+    facts |= {"model": ocr.model, "base_url": ocr.base_url}
+    how = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    return Finished(options.out, how, resume=options.resume)
+
+
 class _Readings:
     """The readings of all sources, each with its source's name and the source itself."""
 
-    def __init__(self, ocr: QwenOCR, task: Task[Result], options: argparse.Namespace) -> None:
+    def __init__(
+        self, ocr: QwenOCR, task: Task[Result], options: argparse.Namespace, finished: Finished | None
+    ) -> None:
         self._ocr, self._task, self._options = ocr, task, options
+        # What is drawn, or asked about together, is opened all the same.
+        self._finished = None if options.draw is not None or options.together else finished
         self._iterators: list[Any] = []
 
     def __iter__(self) -> Iterator[tuple[str, Any, Reading[Result]]]:
-        from langchain_qwen_ocr.loaders.sources import Sources
+        from langchain_qwen_ocr.loaders.sources import Sources, expand
 
         named = [(name, sys.stdin.buffer.read() if name == "-" else name) for name in self._options.sources]
         groups = [[source] for source in named] if self._options.together else [named]
         for group in groups:
             # One call for all sources, so that the last page of one and the first of the next are in flight together.
-            sources = Sources([source for _, source in group])
+            single = expand([source for _, source in group])
+            sources = Sources(single if self._finished is None else self._finished.unfinished(single))
             for reading in self._read(sources):
                 sources.origin_of(reading)
                 name = "-" if reading.source == "bytes" else reading.source

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from langchain_qwen_ocr.cli import commands
-from langchain_qwen_ocr.cli.output import SUFFIXES, say
+from langchain_qwen_ocr.cli.output import SUFFIXES, make_folder, say
 from langchain_qwen_ocr.errors import OptionError
 from langchain_qwen_ocr.models import REGIONS
 from langchain_qwen_ocr.tasks import TASKS
@@ -156,7 +156,7 @@ def _cache(options: argparse.Namespace) -> Path | None:
     if options.cache is not None or options.out is None:
         return options.cache if options.cache is None else Path(options.cache)
     path = Path(options.out) / CACHE_NAME
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     if not options.resume:
         for old in path.parent.glob(f"{CACHE_NAME}*"):
             old.unlink()

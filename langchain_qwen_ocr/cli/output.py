@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-import os
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote, urlsplit
+
+from langchain_qwen_ocr.cli.finished import Finished
+from langchain_qwen_ocr.errors import OptionError
 
 if TYPE_CHECKING:
     from langchain_qwen_ocr.exchange import Reading
@@ -63,21 +67,32 @@ class StandardOutput:
 
 
 class Folder:
-    """Writes one file for each source, whole or not at all."""
+    """Writes one file for each source, whole or not at all, as soon as its last page is there.
 
-    def __init__(self, folder: Path, form: str) -> None:
-        self._folder, self._form = folder, form
+    A source of which no page could be read gets no file in a form that cannot say so.
+
+    Args:
+        folder: One that is there.
+        form: What is written.
+        finished: Learns which sources are done, and knows the names that an earlier run gave.
+        tell: Takes what is said to a person.
+    """
+
+    def __init__(self, folder: Path, form: str, finished: Finished, tell: Callable[[str], None]) -> None:
+        self._folder, self._form, self._finished, self._tell = folder, form, finished, tell
         self._source: str | None = None
-        self._pages: list[str] = []
+        self._readings: list[Reading[Any]] = []
         self._taken: set[str] = set()
-        folder.mkdir(parents=True, exist_ok=True)
+        self._kept = {name.casefold() for name in finished.files()}
 
     def add(self, source: str, reading: Reading[Any]) -> None:
-        """Take the page; the file is written when the next source begins."""
+        """Take the page."""
         if source != self._source:
             self._write()
             self._source = source
-        self._pages.append(_written(reading, self._form))
+        self._readings.append(reading)
+        if reading.total_pages == reading.page_indexes[-1] + 1:
+            self._write()
 
     def close(self, *, complete: bool) -> None:
         """Write the last file."""
@@ -85,35 +100,75 @@ class Folder:
             self._write()
 
     def _write(self) -> None:
-        pages, self._pages = self._pages, []
-        if self._source is None:
+        source, self._source = self._source, None
+        readings, self._readings = self._readings, []
+        if source is None:
             return
-        path = self._folder / self._free_name(self._source)
+        name = self._name(source)
+        if self._form not in _SAYS_WHAT_FAILED and all(_has_nothing(reading) for reading in readings):
+            self._tell(f"Wrote nothing of {source}: no page of it could be read.")
+            return
+        path = self._folder / name
         unfinished = path.with_name(path.name + ".part")
+        pages = [_written(reading, self._form) for reading in readings]
         unfinished.write_text(_joined(pages, self._form), encoding="utf-8", newline="\n")
         unfinished.replace(path)
-        say(f"Wrote {path}")
+        bad = sum(reading.error is not None for reading in readings)
+        self._tell(f"Wrote {path}" + (f", without {bad} of {len(readings)} pages" if bad else ""))
+        if not bad:
+            self._finished.add(source, name)
 
-    def _free_name(self, source: str) -> str:
-        """A name of its own for each source's file.
+    def _name(self, source: str) -> str:
+        """A name of its own for each source's file: that of the earlier run, or one that is free.
 
         It keeps the source's ending, so that a.jpg and a.png do not meet; equal names of several folders are numbered.
         """
-        stem = source_name(source)
-        name, number = stem, 1
-        while name.casefold() in self._taken:
-            number += 1
-            name = f"{stem}-{number}"
+        suffix = SUFFIXES[self._form]
+        earlier = self._finished.file_of(source)
+        if earlier is not None and earlier.endswith(suffix) and earlier.casefold() not in self._taken:
+            name = earlier
+        else:
+            stem = source_name(source)
+            names = (f"{stem}-{number}{suffix}" if number > 1 else stem + suffix for number in itertools.count(1))
+            name = next(name for name in names if name.casefold() not in self._taken | self._kept)
         self._taken.add(name.casefold())
-        return name + SUFFIXES[self._form]
+        return name
+
+
+_SAYS_WHAT_FAILED = {"json", "jsonl"}
+
+
+def _has_nothing(reading: Reading[Any]) -> bool:
+    return reading.error is not None and reading.result is None
+
+
+_NOT_IN_NAMES = re.compile(r'[<>:"|?*\x00-\x1f]')
+"""What Windows does not take in a file's name, beside slashes."""
+_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
+_LONGEST_NAME_BYTES = 200
+"""File systems take 255, and a number and endings are to follow."""
 
 
 def source_name(source: str) -> str:
-    """The last part of a source's path or address; "stdin" for standard input."""
+    """The last part of a source's path or address, fit for a file's name anywhere; "stdin" for standard input."""
     if source == "-":
         return "stdin"
     path = unquote(urlsplit(source).path) if "://" in source else source
-    return os.path.basename(path.rstrip("/\\")).replace(":", "_") or "source"  # noqa: PTH119 - also of an address
+    name = _NOT_IN_NAMES.sub("_", re.split(r"[/\\]", path.rstrip("/\\"))[-1])
+    name = name.encode()[:_LONGEST_NAME_BYTES].decode(errors="ignore").rstrip(". ")
+    return f"_{name}" if _DEVICES.match(name) else name or "source"
+
+
+def make_folder(path: Path) -> None:
+    """Make the output folder, where it is not there.
+
+    Raises:
+        OptionError: It cannot be one.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OptionError(f"--out {path} cannot be a folder ({error.strerror}): name another one.") from error
 
 
 def say(message: str) -> None:
