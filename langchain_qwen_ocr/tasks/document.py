@@ -115,6 +115,8 @@ class ListBlock:
 
     items: tuple[ListItem, ...]
     ordered: bool = False
+    start: int = 1
+    """The number of its first item; 1 where items have no numbers."""
 
     def __post_init__(self) -> None:
         """Refuse a list of nothing.
@@ -124,6 +126,8 @@ class ListBlock:
         """
         if not self.items:
             raise OptionError("A list has at least one item.")
+        if not self.ordered:
+            object.__setattr__(self, "start", 1)
 
     @classmethod
     def of(cls, texts: Iterable[str], *, ordered: bool = False) -> ListBlock:
@@ -224,7 +228,7 @@ def _item_words(item: ListItem) -> str:
 
 
 def _marked(block: ListBlock) -> Iterable[tuple[str, ListItem]]:
-    for number, item in enumerate(block.items, 1):
+    for number, item in enumerate(block.items, block.start):
         yield (f"{number}." if block.ordered else "-"), item
 
 
@@ -315,6 +319,8 @@ def _block_latex(block: Block) -> str:  # noqa: PLR0911 - one for each kind of b
         case ListBlock():
             environment = "enumerate" if block.ordered else "itemize"
             items = "\n".join(map(_item_latex, block.items))
+            if block.ordered and block.start != 1:
+                items = f"\\setcounter{{enumi}}{{{block.start - 1}}}\n{items}"
             return f"\\begin{{{environment}}}\n{items}\n\\end{{{environment}}}"
         case Figure():
             source = f"\\includegraphics{{{_latex(block.source)}}}\n" if block.source else ""
@@ -412,7 +418,8 @@ def _block_html(block: Block, shift: int = 0) -> str:  # noqa: PLR0911 - one for
         case ListBlock():
             tag = "ol" if block.ordered else "ul"
             items = "\n".join(f"<li>{_item_html(item)}</li>" for item in block.items)
-            return f"<{tag}>\n{items}\n</{tag}>"
+            start = f' start="{block.start}"' if block.ordered and block.start != 1 else ""
+            return f"<{tag}{start}>\n{items}\n</{tag}>"
         case Figure():
             return f"<figure><figcaption>{_html(block.caption)}</figcaption></figure>"
         case Footnote():

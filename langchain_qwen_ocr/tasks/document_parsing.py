@@ -45,12 +45,16 @@ PROMPTS: Mapping[PromptLanguage, str] = MappingProxyType(
     }
 )
 
-_LATEX = re.compile(
-    r"\\(?:documentclass|begin\{|end\{|part\b|chapter\b|(?:sub){0,2}section\b|(?:sub)?paragraph\b|title\{|maketitle"
-    r"|item\b|text(?:bf|it|tt|rm|sc)\{|emph\{|footnote|noindent|includegraphics|caption\{|[%&_#](?=\s|\w|$))"
+_STRUCTURE = re.compile(
+    r"\\(?:documentclass|part\b|chapter\b|(?:sub){0,2}section\b|(?:sub)?paragraph\b|title\{|maketitle|item\b|caption\{"
+    r"|noindent|begin\{(?:document|itemize|enumerate|description|table|tabular|longtable|figure|center|abstract))"
 )
+"""LaTeX that lays out a page; nothing else does so by these."""
+_LATEX = re.compile(r"\\(?:begin\{|end\{|text(?:bf|it|tt|rm|sc)\{|emph\{|footnote|includegraphics|[%&_#](?=\s|\w|$))")
 _HTML = re.compile(r"<(?:html|body|h[1-6]|p|table|tr|div|ul|ol|section|article)(?=[\s>/])", re.IGNORECASE)
-_MARKDOWN = re.compile(r"^ {0,3}(?:#{1,6} |```|~~~|[-*+] |\d{1,9}[.)] )|^\$\$|\*\*\S", re.MULTILINE)
+_MARKDOWN = re.compile(r"^ {0,3}(?:#{1,6} |```|~~~)|\*\*\S", re.MULTILINE)
+_LISTED = re.compile(r"^ {0,3}(?:[-*+] |\d{1,9}[.)] )|^\$\$", re.MULTILINE)
+"""What Markdown and plain pages have in common, and LaTeX too."""
 _DOLLARS = re.compile(r"(?<![\\$\w])\$(?=\S)([^$<>\n]{1,2000}?)(?<=\S)\$(?![\d$])")
 _DISPLAY = re.compile(r"\$\$(?P<latex>(?:(?!\$\$).)++)\$\$|\\\[(?P<bracketed>(?:(?!\\\]).)++)\\\]", re.DOTALL)
 _LANGUAGES: Mapping[str, str] = MappingProxyType(
@@ -166,10 +170,13 @@ def _form_of(block: Fenced, answer: str) -> tuple[str, str]:
 
 
 def _looks_like(body: str) -> str:
-    if _LATEX.search(body) is not None and (_MARKDOWN.search(body) is None or "\\begin{document}" in body):
+    has_marks = _MARKDOWN.search(body) is not None
+    if _STRUCTURE.search(body) is not None and (not has_marks or "\\begin{document}" in body):
         return "latex"
-    if _MARKDOWN.search(body) is not None:
+    if has_marks or _LISTED.search(body) is not None:
         return "markdown"
+    if _LATEX.search(body) is not None:
+        return "latex"
     return "html" if _HTML.search(body) is not None else "text"
 
 

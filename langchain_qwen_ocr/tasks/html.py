@@ -38,6 +38,7 @@ _TOKEN = re.compile(
 )
 _NAME = re.compile(r"</?([A-Za-z][A-Za-z0-9]*)")
 _SPAN = re.compile(r"\b(row|col)span\s*=\s*[\"']?\s*\+?(\d{1,20})", re.IGNORECASE)
+_LIST_START = re.compile(r"\bstart\s*=\s*[\"']?(\d{1,9})\b", re.IGNORECASE)
 _ATTRIBUTE = re.compile(r"\b(alt|src)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s>]+))", re.IGNORECASE)
 _UNFINISHED = re.compile(r"<(?:[/!?A-Za-z][^<>]*+|\s*+)\Z")
 _RAISED = re.compile(r"<su([pb])>\s*([0-9+=()n−-]{1,20})\s*</su\1>", re.IGNORECASE)
@@ -137,6 +138,7 @@ class _OpenTable:
 class _OpenList:
     ordered: bool
     items: list[ListItem]
+    start: int = 1
     blocks: list[Block] | None = None
     """What the open item holds; None between items."""
 
@@ -262,7 +264,8 @@ class _Reader:
     def start_list(self, tag: str) -> None:
         self.paragraph()
         if not self._tables and len(self._lists) < _MAX_DEPTH:
-            self._lists.append(_OpenList(tag[1].lower() == "o", []))
+            number = _LIST_START.search(tag)
+            self._lists.append(_OpenList(tag[1].lower() == "o", [], 1 if number is None else int(number[1])))
 
     def start_item(self, _tag: str) -> None:
         self.paragraph()
@@ -289,7 +292,7 @@ class _Reader:
             self._end_item()
             done = self._lists.pop()
             if done.items:
-                self._add(ListBlock(tuple(done.items), done.ordered))
+                self._add(ListBlock(tuple(done.items), done.ordered, done.start if done.ordered else 1))
 
     # Tables.
 

@@ -423,7 +423,7 @@ class _Reader:
             if node.macroname not in {"caption", "captionof"}:
                 self.flush()
             handler(self, node)
-        elif node.macroname in {"textbf", "emph", "textit"} and _has_block(node):
+        elif node.macroname not in _OWN and _has_block(node):
             self.read(_last(node))
         else:
             self._texts.append(self.macro(node))
@@ -525,7 +525,14 @@ class _Reader:
             term = self.inline(label[0].nodelist) if label and label[0] is not None else ""
             items.append(replace(item_of(self._nested(nodes)), term=term))
         if items:
-            self._add(ListBlock(tuple(items), ordered=node.environmentname == "enumerate"))
+            is_ordered = node.environmentname == "enumerate"
+            self._add(ListBlock(tuple(items), is_ordered, self._first_number(before) if is_ordered else 1))
+
+    def _first_number(self, before: Nodes) -> int:
+        """What a list that goes on counts from, by the counter set at its beginning."""
+        counters = [_arguments(n) for n in before if isinstance(n, LatexMacroNode) and n.macroname == "setcounter"]
+        numbers = [self.inline([value]) for _, value in counters if value is not None]
+        return int(numbers[-1]) + 1 if numbers and re.fullmatch("-?[0-9]{1,9}", numbers[-1]) else 1
 
     # Tables.
 
@@ -669,6 +676,10 @@ class _Reader:
         r"""The formula in `\ensuremath`."""
         return _inline_math("".join(_source_of(self._source, n) for a in _last(node) for n in a.nodelist))
 
+    def underlined(self, node: LatexMacroNode) -> str:
+        """Underlined text; a line to write on where there is none."""
+        return self._inline(_last(node)) if self.inline(_last(node)) else "____"
+
     def dingbat(self, node: LatexMacroNode) -> str:
         """A sign of the font Zapf Dingbats by its number: hooks, crosses, numbers in circles."""
         words = self.inline(_last(node))
@@ -726,6 +737,7 @@ _OWN: Mapping[str, Callable[[_Reader, LatexMacroNode], str]] = MappingProxyType(
         "textsubscript": _Reader.lowered,
         "ding": _Reader.dingbat,
         "textcircled": _Reader.circled,
+        "underline": _Reader.underlined,
         "ensuremath": _Reader.mathematics,
         "verb": _Reader.verbatim,
         **dict.fromkeys(("cite", "citep", "citet", "ref", "eqref", "autoref", "cref", "Cref"), _Reader.reference),

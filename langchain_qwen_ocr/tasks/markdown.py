@@ -234,12 +234,14 @@ class _Reader:
     def _list(self, line: str) -> bool:
         if _ITEM.match(line) is None or _RULE.match(line) is not None:
             return False
-        entries: list[tuple[int, bool, list[str]]] = []
+        entries: list[tuple[int, int | None, list[str]]] = []
         while self._next < len(self._lines):
             current = self._lines[self._next]
             item = _ITEM.match(current)
             if item is not None:
-                entries.append((len(item[1].expandtabs(4)), item[2] is not None, [current[item.end() :]]))
+                entries.append(
+                    (len(item[1].expandtabs(4)), None if item[2] is None else int(item[2]), [current[item.end() :]])
+                )
             elif current.strip() and current[0] in " \t":
                 entries[-1][2].append(current.strip())
             elif current.strip() or not self._goes_on(self._next + 1):
@@ -254,25 +256,30 @@ class _Reader:
         return _ITEM.match(line) is not None or (bool(line.strip()) and line.startswith(("  ", "\t")))
 
 
-def _lists(entries: Sequence[tuple[int, bool, list[str]]], depth: int) -> list[ListBlock]:
+def _lists(entries: Sequence[tuple[int, int | None, list[str]]], depth: int) -> list[ListBlock]:
     """The lists that these items make; an item that stands further in belongs to the one before it."""
     lists: list[ListBlock] = []
     items: list[ListItem] = []
     index = 0
-    ordered = entries[0][1]
+    start = entries[0][1]
     while index < len(entries):
-        margin, is_numbered, lines = entries[index]
-        if is_numbered != ordered:
-            lists.append(ListBlock(tuple(items), ordered))
-            items, ordered = [], is_numbered
+        margin, number, lines = entries[index]
+        if (number is None) != (start is None):
+            lists.append(_list_block(items, start))
+            items, start = [], number
         index += 1
         inner_start = index
         while index < len(entries) and entries[index][0] > margin + 1 and depth < _MAX_INDENT:
             index += 1
         inner = _lists(entries[inner_start:index], depth + 1) if index > inner_start else []
         items.append(ListItem(inline("\n".join(lines)), tuple(inner)))
-    lists.append(ListBlock(tuple(items), ordered))
+    lists.append(_list_block(items, start))
     return lists
+
+
+def _list_block(items: Sequence[ListItem], start: int | None) -> ListBlock:
+    """A list that counts from *start*, or that does not count."""
+    return ListBlock(tuple(items), start is not None, 1 if start is None else start)
 
 
 def inline(text: str) -> str:

@@ -68,7 +68,7 @@ _SIMPLE: st.SearchStrategy[Block] = st.one_of(
 
 def _lists(inner: st.SearchStrategy[Block]) -> st.SearchStrategy[Block]:
     item = st.builds(ListItem, TEXTS, st.lists(inner, max_size=3).map(tuple), TEXTS)
-    return st.builds(ListBlock, st.lists(item, min_size=1, max_size=3).map(tuple), st.booleans())
+    return st.builds(ListBlock, st.lists(item, min_size=1, max_size=3).map(tuple), st.booleans(), st.integers(0, 99))
 
 
 BLOCKS = st.lists(st.recursive(_SIMPLE, _lists, max_leaves=6), max_size=6).map(tuple)

@@ -134,6 +134,29 @@ TASK = DocumentParsing()
             (Paragraph("第一章 总则\n第一条 目的"), Paragraph("End")),
             id="plain-lines",
         ),
+        pytest.param(
+            "\\section*{A}\n1. Let $x$.\n\n$$y$$\n\nName: \\underline{\\qquad}",
+            (Heading(1, "A"), Paragraph(r"1. Let \(x\)."), Formula("y"), Paragraph("Name: ____")),
+            id="numbers-and-dollars-inside-latex",
+        ),
+        pytest.param(
+            r"\begin{table}\caption{T}\resizebox{\textwidth}{!}{\begin{tabular}{l}a\end{tabular}}\end{table}",
+            (TableBlock(Table((Cell(0, 0, "a"),)), "T"),),
+            id="resized-table",
+        ),
+        *(
+            pytest.param(
+                list_that_goes_on,
+                (ListBlock.of(["A"], ordered=True), Paragraph("b"), ListBlock((ListItem("C"),), ordered=True, start=2)),
+                id=f"list-that-goes-on-{markup}",
+            )
+            for markup, list_that_goes_on in {
+                "latex": "\\begin{enumerate}\\item A\\end{enumerate}b"
+                "\\begin{enumerate}\\setcounter{enumi}{1}\\item C\\end{enumerate}",
+                "markdown": "1. A\n\nb\n\n2. C",
+                "html": "<ol><li>A</li></ol><p>b</p><ol start='2'><li>C</li></ol>",
+            }.items()
+        ),
         pytest.param("Just words.", (Paragraph("Just words."),), id="plain"),
         pytest.param("", (), id="nothing"),
     ],
