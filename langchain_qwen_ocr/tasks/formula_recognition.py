@@ -32,6 +32,10 @@ _MARKS = re.compile(
 _CLOSING = {"[": "]", "(": ")"}
 _BRACES = re.compile(r"\\.|[{}]", re.DOTALL)
 _SENTENCE = re.compile(r"(?<![^\W\d_])(?:[^\W\d_]++[\s,.;:]++){3}[^\W\d_]++")
+_CHINESE = re.compile("[一-鿿]{4}")
+_MATHEMATICS = re.compile(r"[\\^_=+*/<>\d-]")
+_OTHER_MARKUP = re.compile(r"\s*+(?:<(?:math|html|body|div|p|table)\b|[\[{]\s*+\")", re.IGNORECASE)
+_PREAMBLE = re.compile(r"\\(?:documentclass|usepackage|begin|end)(?:\[[^\]]*+\]|\{[^{}]*+\})*+")
 _LONG_WORD = re.compile(r"[^\W\d_]{4}")
 
 
@@ -174,10 +178,13 @@ def _around(body: str, found: Sequence[_Delimited]) -> str:
     """What stands outside of the formulas."""
     starts = [0, *(formula.end for formula in found)]
     ends = [*(formula.start for formula in found), len(body)]
-    return " ".join(body[start:end] for start, end in zip(starts, ends, strict=True))
+    around = " ".join(body[start:end] for start, end in zip(starts, ends, strict=True))
+    return _PREAMBLE.sub("", around)
 
 
 def _is_prose(body: str) -> bool:
+    if _OTHER_MARKUP.match(body) is not None or (_CHINESE.search(body) and _MATHEMATICS.search(body) is None):
+        return True
     words = _SENTENCE.search(body)
     return words is not None and _LONG_WORD.search(words[0]) is not None and not re.search(r"[\\^_=]", body)
 

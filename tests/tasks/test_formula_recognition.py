@@ -64,3 +64,16 @@ def test_forms() -> None:
     assert result.text == "a\n\n\\begin{gather*}b\\end{gather*}"
     assert result.to_markdown() == "$$\na\n$$\n\n$$\n\\begin{gathered}b\\end{gathered}\n$$"
     assert result.to_latex() == "\\[\na\n\\]\n\n\\begin{gather*}b\\end{gather*}"
+
+
+@pytest.mark.parametrize("answer", ["<math><mi>x</mi></math>", '{"formula": "x"}', "这个公式是勾股定理。"])
+def test_other_forms_are_refused(answer: str) -> None:
+    """MathML, JSON and a Chinese sentence are no LaTeX."""
+    with pytest.raises(AnswerError):
+        FormulaRecognition().parse(answer)
+
+
+def test_a_preamble_is_no_loss() -> None:
+    """Of a document around the formula nothing need be said."""
+    answer = "\\documentclass{article}\n\\begin{document}\n\\[x=1\\]\n\\end{document}"
+    assert FormulaRecognition().parse(answer).warnings == ()
