@@ -115,7 +115,7 @@ def _reach(answer: str, end: int, period: int) -> int:
     return start
 
 
-_BOUNDARIES = tuple(map(re.compile, (r"<tr\b", r"(?<=\n)", r"(?=[{])", r"<t[dh]\b", r"(?:\A|(?<=\s))(?=\S)")))
+_BOUNDARIES = tuple(map(re.compile, (r"<(?:tr|li)\b", r"(?<=\n)", r"(?=[{])", r"<t[dh]\b", r"(?:\A|(?<=\s))(?=\S)")))
 """Where a person sees a repetition begin: at a row, a line, a record, a cell or a word."""
 
 
