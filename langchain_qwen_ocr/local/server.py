@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from langchain_qwen_ocr.errors import OptionError
 from langchain_qwen_ocr.local.chat_request import WireError
@@ -74,9 +75,22 @@ def serve(*, host: str = "127.0.0.1", port: int = DEFAULT_PORT) -> None:
 
 
 def _check_host(request: Request, allowed_hosts: Sequence[str]) -> None:
-    host = request.url.hostname
-    if "*" not in allowed_hosts and host not in allowed_hosts:
-        raise WireError(f"This server is not called {host!r}.", status=421, code="misdirected_request")
+    """Refuse a request for another name, or of a page from elsewhere: a browser sends what any page asks it to."""
+    if "*" in allowed_hosts:
+        return
+    called = request.headers.get("host", "")
+    if _hostname(f"//{called}") not in allowed_hosts:
+        raise WireError(f"This server is not called {called!r}.", status=421, code="misdirected_request")
+    origin = request.headers.get("origin")
+    if origin is not None and _hostname(origin) not in allowed_hosts:
+        raise WireError("Pages of other sites are not answered.", status=403, code="access_denied")
+
+
+def _hostname(address: str) -> str | None:
+    try:
+        return urlsplit(address).hostname
+    except ValueError:
+        return None
 
 
 async def _limited_body(request: Request, limit: int) -> bytes:

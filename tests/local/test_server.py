@@ -47,6 +47,25 @@ async def test_a_web_page_cannot_reach_it_by_another_name(app):
     assert (response.status_code, response.json()["error"]["code"]) == (421, "misdirected_request")
 
 
+@pytest.mark.parametrize("host", ["rebound.example:8765", "127.0.0.1:8765@rebound.example", "[::1", ""])
+async def test_odd_names_are_not_this_machine(app, host):
+    """What cannot be taken for a loopback name is none."""
+    async with _client(app) as client:
+        response = await client.get("/models", headers={"host": host})
+    assert response.status_code == 421
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [("https://evil.example", 403), ("null", 403), ("http://localhost:3000", 200), ("http://[::1]:3000", 200)],
+)
+async def test_pages_of_other_sites_are_not_answered(app, origin, status):
+    """A browser says which page asks; only those of this machine are answered."""
+    async with _client(app) as client:
+        response = await client.get("/models", headers={"origin": origin})
+    assert response.status_code == status
+
+
 async def test_only_json_is_taken(app):
     """What a web form could send across sites is refused."""
     async with _client(app) as client:
