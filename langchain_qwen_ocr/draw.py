@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from collections.abc import Sequence
 from contextlib import closing
 from functools import lru_cache
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 _COLOURS = ("#d81b60", "#1e88e5", "#00796b", "#e65100", "#5e35b1", "#558b2f")
 """Told apart by most kinds of colour vision, and dark enough for white letters."""
+
+_NOT_IN_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that no XML document may hold, escaped or not (XML 1.0, 2.2)."""
 
 _FONTS = (
     "NotoSansCJK-Regular.ttc",
@@ -90,7 +94,7 @@ def regions_to_svg(regions: Sequence[Region], size: Size) -> str:
     """
     shapes = "\n".join(
         f'  <g><polygon points="{_svg_points(_shape(region))}" fill="{colour}22" stroke="{colour}" '
-        f'stroke-width="{max(1, round(max(size) / 700))}"><title>{escape(region.text)}</title></polygon></g>'
+        f'stroke-width="{max(1, round(max(size) / 700))}"><title>{_svg_text(region.text)}</title></polygon></g>'
         for region, colour in zip(regions, _colours(len(regions)), strict=True)
     )
     return (
@@ -101,6 +105,10 @@ def regions_to_svg(regions: Sequence[Region], size: Size) -> str:
 
 def _colours(count: int) -> list[str]:
     return [_COLOURS[i % len(_COLOURS)] for i in range(count)]
+
+
+def _svg_text(text: str) -> str:
+    return escape(_NOT_IN_XML.sub(" ", text))
 
 
 def _svg_points(quad: Quad) -> str:

@@ -8,13 +8,17 @@ import re
 import sys
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
 from PIL import Image
 
-from langchain_qwen_ocr import TASKS
+from langchain_qwen_ocr import TASKS, Quad, Region
 from langchain_qwen_ocr.cli import main
+from langchain_qwen_ocr.cli.output import source_name
+from langchain_qwen_ocr.draw import regions_to_svg
 from langchain_qwen_ocr.errors import AuthenticationError, OptionError, SourceError
+from langchain_qwen_ocr.geometry import Size
 
 PICTURES = Path(__file__).parent.parent / "examples" / "pictures"
 LABEL = PICTURES / "modes" / "label_p.png"
@@ -188,3 +192,39 @@ def test_listings_are_for_people_and_for_scripts(command: str, capsys: pytest.Ca
     rows = json.loads(said(capsys)[0])
     assert all(row["name"] in words for row in rows)
     assert command != "tasks" or [row["name"] for row in rows] == list(TASKS)
+
+
+def test_what_is_said_does_not_steer_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file's name may hold commands for a terminal; they are shown, not obeyed."""
+    assert main(["read", str(tmp_path / "a\x1b]0;owned\x07\x9b2J.png"), "--engine", "local"]) != 0
+
+    err = said(capsys)[1]
+    assert "owned" in err
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f]", err)
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("https://example.com/..%2F..%2Fetc%2Fpasswd", "passwd"),
+        ("https://example.com/%2e%2e", "source"),
+        ("https://example.com/..%5C..%5Ca.png", "a.png"),
+        ("https://example.com/a%00b.png?x=/../../c", "a_b.png"),
+        ("https://example.com/" + "x" * 400, "x" * 200),
+        ("scans/a\udcff.png", "a_.png"),
+        ("con.png", "_con.png"),
+    ],
+)
+def test_names_of_output_files(source: str, name: str) -> None:
+    """Whatever a source is called, its file lies in the output folder."""
+    assert source_name(source) == name
+
+
+def test_an_overlay_is_well_formed() -> None:
+    """Text of a picture is text in the drawing: no tag, no character that XML does not know."""
+    region = Region("</title><script>alert(1)</script>\x00\x1b\ud800\uffff&", Quad.of(1, 2, 30, 40))
+
+    svg = regions_to_svg([region], Size(100, 100))
+
+    titles = [node.text for node in ET.fromstring(svg.encode()).iter() if node.tag.endswith("title")]
+    assert titles == ["</title><script>alert(1)</script>    &"]

@@ -145,6 +145,8 @@ def _has_nothing(reading: Reading[Any]) -> bool:
 _NOT_IN_NAMES = re.compile(r'[<>:"|?*\x00-\x1f]')
 """What Windows does not take in a file's name, beside slashes."""
 _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""What terminals take for commands."""
 _LONGEST_NAME_BYTES = 200
 """File systems take 255, and a number and endings are to follow."""
 
@@ -154,8 +156,10 @@ def source_name(source: str) -> str:
     if source == "-":
         return "stdin"
     path = unquote(urlsplit(source).path) if "://" in source else source
-    name = _NOT_IN_NAMES.sub("_", re.split(r"[/\\]", path.rstrip("/\\"))[-1])
-    name = name.encode()[:_LONGEST_NAME_BYTES].decode(errors="ignore").rstrip(". ")
+    last = re.split(r"[/\\]", path.rstrip("/\\"))[-1]
+    # A name that is no UTF-8 has halves of characters in it, which are written as question marks.
+    fitting = last.encode(errors="replace")[:_LONGEST_NAME_BYTES].decode(errors="ignore")
+    name = _NOT_IN_NAMES.sub("_", fitting).rstrip(". ")
     return f"_{name}" if _DEVICES.match(name) else name or "source"
 
 
@@ -172,8 +176,8 @@ def make_folder(path: Path) -> None:
 
 
 def say(message: str) -> None:
-    """Tell a person, on standard error."""
-    sys.stderr.write(message + "\n")
+    """Tell a person, on standard error, without what would steer the terminal: names and warnings come from files."""
+    sys.stderr.write(_CONTROLS.sub("\ufffd", message) + "\n")
     sys.stderr.flush()
 
 
