@@ -6,6 +6,7 @@ import asyncio
 import io
 import pickle
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -342,3 +343,71 @@ def test_an_error_of_the_connection_is_told_with_its_attempts() -> None:
 
     (reading,) = both(QwenOCR(endpoint=Broken(), max_retries=0), picture(1))
     assert (reading.outcome, reading.attempts) == ("failed", 1)
+
+
+class Stored(io.BytesIO):
+    """A picture's file that calls back when it is decoded."""
+
+    def __init__(self, shade: int, decoded: Callable[[], object]) -> None:
+        super().__init__()
+        self._decoded = decoded
+        self._opened = False
+        Image.new("L", (64, 48), shade).save(self, format="BMP")
+
+    def image(self) -> Image.Image:
+        """The picture, opened and not decoded yet."""
+        image = Image.open(self)
+        self._opened = True
+        return image
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self._opened:
+            self._decoded()
+        return super().read(size)
+
+
+class Meeting:
+    """Answers when as many calls are under way as are expected."""
+
+    def __init__(self, calls: int) -> None:
+        self._calls = threading.Barrier(calls, timeout=10)
+
+    def complete(self, request: OCRRequest[Any]) -> Completion:
+        self._calls.wait()
+        return Completion(answer="text")
+
+    async def acomplete(self, request: OCRRequest[Any]) -> Completion:
+        return await asyncio.to_thread(self.complete, request)
+
+
+def test_few_threads_hold_pictures() -> None:
+    """However many calls wait: each thread would keep the memory of its largest picture."""
+    threads: set[str] = set()
+    pictures = [Stored(shade, lambda: threads.add(threading.current_thread().name)).image() for shade in range(8)]
+    readings = list(QwenOCR(endpoint=Meeting(8), max_concurrency=8).read(pictures))
+    assert [reading.text for reading in readings] == ["text"] * 8
+    assert 1 <= len(threads) <= 4
+
+
+@pytest.mark.parametrize("how", ["read", "aread"])
+def test_an_answer_does_not_wait_for_later_pictures(how: str) -> None:
+    """The first reading is there while the pictures of all other pages are still being decoded."""
+    came, in_time = threading.Event(), []
+    later = [Stored(shade, lambda: in_time.append(came.wait(timeout=10))).image() for shade in range(1, 9)]
+    ocr = reader(StrictService("text"))
+
+    async def first_and_rest() -> list[Reading[Any]]:
+        readings = ocr.aread([picture(0), *later])
+        first = await anext(readings)
+        came.set()
+        return [first, *await collect(readings)]
+
+    if how == "aread":
+        read = asyncio.run(first_and_rest())
+    else:
+        readings = ocr.read([picture(0), *later])
+        read = [next(readings)]
+        came.set()
+        read.extend(readings)
+    assert [reading.text for reading in read] == ["text"] * 9
+    assert set(in_time) == {True}

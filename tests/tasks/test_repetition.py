@@ -62,3 +62,14 @@ def test_honest_repetition_is_no_loop(answer: str) -> None:
 def test_a_loop_is_followed_over_a_million_characters() -> None:
     """A loop that fills a huge answer is found at its beginning."""
     assert find_repetition("start " + "ab" * 500_000) == Repetition(6, "ab", 500_000)
+
+
+@pytest.mark.parametrize(
+    ("unit", "times"),
+    [("a", 100), ("abcd", 40), ("ten chars ", 25), ("The quick brown fox jumps over ", 12), ("z" * 79 + ".", 8)],
+    ids=repr,
+)
+def test_the_fewest_times_that_count(unit: str, times: int) -> None:
+    """A short unit must come often; once fewer, and it may be the page's own."""
+    assert find_repetition(f"Page 7\n{unit * times}") is not None
+    assert find_repetition(f"Page 7\n{unit * (times - 1)}") is None
