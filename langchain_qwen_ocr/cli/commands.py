@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import hashlib
+import itertools
 import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from langchain_qwen_ocr.cli.output import Folder, Output, StandardOutput, make_f
 from langchain_qwen_ocr.errors import OptionError
 from langchain_qwen_ocr.models import MODELS, ModelProfile, Price
 from langchain_qwen_ocr.tasks import TASKS
+from langchain_qwen_ocr.tasks.advanced_recognition import AdvancedRecognition
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -46,14 +48,14 @@ def read(options: argparse.Namespace, task: Task[Result], ocr: QwenOCR) -> int:
         if finished is not None
         else StandardOutput(options.format)
     )
+    drawings = _Drawings(options.draw, options.sources)
     try:
         with ocr, closing(_Readings(ocr, task, options, finished)) as readings, _patient_interrupt():
             for name, source, reading in readings:
                 tally.add(reading)
                 exit_code = exit_code or (0 if reading.error is None else reading.error.exit_code)
                 output.add(name, reading)
-                if options.draw is not None and reading.regions:
-                    _draw(source, reading, _numbered(options.draw, reading, several=len(options.sources) > 1))
+                drawings.add(source, reading)
                 _show(bar, tally.report()) if bar is not None else _tell(reading)
         complete = True
     finally:
@@ -65,6 +67,8 @@ def read(options: argparse.Namespace, task: Task[Result], ocr: QwenOCR) -> int:
             say(f"{finished.skipped} sources were finished before; their files stay as they are.")
         if options.out or report.total_pages > 1:
             say(str(report))
+        if complete:
+            drawings.close(task)
     return exit_code
 
 
@@ -174,8 +178,43 @@ def _show(bar: tqdm[Any], report: Report) -> None:
     bar.update(report.total_pages - bar.n)
 
 
+class _Drawings:
+    """Saves pages with their regions, each under a name of its own."""
+
+    def __init__(self, path: Path | None, sources: Sequence[str]) -> None:
+        self._path = path
+        self._several = len(sources) > 1 or not (sources[0] == "-" or "://" in sources[0] or Path(sources[0]).is_file())
+        self._taken: set[Path] = set()
+
+    def add(self, source: Any, reading: Reading[Result]) -> None:  # noqa: ANN401 - any source
+        """Save the page, if it has regions."""
+        if self._path is None or not reading.regions:
+            return
+        path = self._free(self._path, reading)
+        _draw(source, reading, path)
+        say(f"Drew {path}")
+
+    def close(self, task: Task[Result]) -> None:
+        """Say so when there was nothing to draw."""
+        if self._path is not None and not self._taken:
+            say(f"Drew nothing: task {task.name} found no places. --task {AdvancedRecognition.name} finds each line's.")
+
+    def _free(self, path: Path, reading: Reading[Result]) -> Path:
+        source = f"-{source_name(reading.source)}" if self._several else ""
+        page = "" if reading.total_pages == 1 else f"-{reading.page_number}"
+        names = (f"{path.stem}{source}{page}{again}{path.suffix}" for again in _agains())
+        free = next(named for name in names if (named := path.with_name(name)) not in self._taken)
+        self._taken.add(free)
+        return free
+
+
+def _agains() -> Iterator[str]:
+    """What is added to a name: nothing, then numbers, for files of one name in several folders."""
+    yield ""
+    yield from (f"-{number}" for number in itertools.count(2))
+
+
 def _draw(source: Any, reading: Reading[Result], path: Path) -> None:  # noqa: ANN401 - any source
-    """Save the page with its regions."""
     from langchain_qwen_ocr.draw import draw_regions, regions_to_svg
     from langchain_qwen_ocr.pages import open_pages
 
@@ -186,14 +225,6 @@ def _draw(source: Any, reading: Reading[Result], path: Path) -> None:  # noqa: A
     else:
         page = next(open_pages(source, pages=str(reading.page_number)))
         draw_regions(page, reading.regions, size_px=reading.size_px).save(path)
-    say(f"Drew {path}")
-
-
-def _numbered(path: Path, reading: Reading[Result], *, several: bool) -> Path:
-    """A name of its own for each page of each source."""
-    source = f"-{source_name(reading.source)}" if several else ""
-    page = "" if reading.total_pages == 1 else f"-{reading.page_number}"
-    return path.with_name(f"{path.stem}{source}{page}{path.suffix}")
 
 
 def estimate(options: argparse.Namespace, task: Task[Result], ocr: QwenOCR) -> int:
@@ -232,7 +263,11 @@ def serve(options: argparse.Namespace) -> int:
     """Answer requests until interrupted."""
     from langchain_qwen_ocr.local.server import serve as serve_local
 
-    say(f"Serving the embedded engine at http://{options.host}:{options.port}/v1; pictures as data URLs only.")
+    # With port 0 only the server knows where it listens; it says so itself.
+    address = (
+        f"http://{options.host}:{options.port}/v1" if options.port else f"a free port of {options.host}, under /v1"
+    )
+    say(f"Serving the embedded engine at {address}\nPictures as data URLs only; Ctrl-C ends it.")
     serve_local(host=options.host, port=options.port)
     return 0
 

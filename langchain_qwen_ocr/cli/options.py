@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from langchain_qwen_ocr.cli import commands
 from langchain_qwen_ocr.cli.output import SUFFIXES, make_folder, say
-from langchain_qwen_ocr.errors import OptionError
+from langchain_qwen_ocr.errors import AuthenticationError, OptionError
 from langchain_qwen_ocr.models import REGIONS
 from langchain_qwen_ocr.tasks import TASKS
 from langchain_qwen_ocr.tasks.task import PromptLanguage, Task
@@ -27,6 +27,7 @@ CACHE_NAME = ".qwen-ocr-cache.sqlite"
 def parser() -> argparse.ArgumentParser:
     """The parser of all commands; `options.run(options)` carries one out."""
     made = argparse.ArgumentParser(prog="qwen-ocr", description="Read pictures and scanned documents with Qwen-OCR.")
+    made.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     subparsers = made.add_subparsers(required=True, metavar="COMMAND")
 
     read = subparsers.add_parser("read", help="read pictures, PDFs, folders, or standard input (-)")
@@ -77,6 +78,16 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
+class _Version(argparse.Action):
+    """Prints the version, which is looked up only when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        print(f"{parser.prog} {version('langchain-qwen-ocr')}")
+        parser.exit()
+
+
 def task_of(options: argparse.Namespace) -> Task[Result]:
     """The task the options ask for.
 
@@ -85,6 +96,8 @@ def task_of(options: argparse.Namespace) -> Task[Result]:
     """
     from pydantic import ValidationError
 
+    if getattr(options, "resume", False) and options.out is None:
+        raise OptionError("--resume goes on where an earlier run with --out stopped: give its --out.")
     task = TASKS[options.task]
     given = {name: value for name in _argument_names() if (value := getattr(options, name)) is not None}
     foreign = [f"--{_flag(name)}" for name in given if name not in task.Arguments.model_fields]
@@ -127,6 +140,8 @@ def engine_of(options: argparse.Namespace) -> QwenOCR:
         why = "" if options.engine else " (there is no DASHSCOPE_API_KEY)"
         say(f"Reading on this machine with the embedded engine{why}; nothing is sent anywhere.")
         return QwenOCR.local(**chosen, budget=Budget(max_pages=options.max_pages))
+    if not os.environ.get("DASHSCOPE_API_KEY"):
+        raise AuthenticationError("Set DASHSCOPE_API_KEY to use the service; --engine local reads without a key.")
     budget = Budget(max_pages=options.max_pages, max_cost=options.max_cost)
     ocr = QwenOCR(options.model, region=options.region, base_url=options.base_url, budget=budget, **chosen)
     say(f"Sending pictures to {ocr.host} ({ocr.region}), model {ocr.model}.")
