@@ -291,6 +291,7 @@ def _is_same_place(one: Bounds, other: Bounds) -> bool:
 _TEXT_KEYS = ("text", "word", "content", "label", "text_content", "transcription", "文本", "文字", "内容")
 _RECT_KEYS = ("rotate_rect", "rotated_rect", "rotateRect", "rect", "rotated_rectangle", "旋转矩形", "坐标", "pos_list")
 _BOX_KEYS = ("bbox_2d", "bbox", "box", "box_2d", "points", "polygon", "position")
+_PLACE_KEYS = (*_RECT_KEYS, *_BOX_KEYS)
 _NAMED_NUMBERS = (
     ("cx", "cy", "width", "height", "angle"),
     ("cx", "cy", "w", "h", "angle"),
@@ -432,7 +433,7 @@ def _words(value: JSONValue) -> Iterator[str]:
 def _holds_place(value: JSONValue, key: str = "") -> bool:
     """Whether there is a place anywhere in *value*, which stands under *key*."""
     if isinstance(value, str):
-        return key in {*_RECT_KEYS, *_BOX_KEYS} and len(_numbers(value)) in _SHAPES
+        return key in _PLACE_KEYS and len(_numbers(value)) in _SHAPES
     if isinstance(value, list):
         is_place = len(_numbers(value)) in _SHAPES and not isinstance(value[0], str)
         return is_place or any(map(_holds_place, value))
@@ -446,8 +447,8 @@ def _line_of_object(text: str, entry: Mapping[str, Any], *, native: bool) -> Lin
     location = _numbers(entry.get("location"))
     if len(location) == 8:  # noqa: PLR2004 - four corners
         return Line.from_corners(text, Quad.from_numbers(location))
-    places = [_numbers(entry.get(key)) for key in (*_RECT_KEYS, *_BOX_KEYS)]
-    places += [_numbers({name: entry.get(name) for name in names}) for names in _NAMED_NUMBERS]
+    places = [_numbers(entry[key]) for key in _PLACE_KEYS if key in entry]
+    places += [_numbers([entry[name] for name in names]) for names in _NAMED_NUMBERS if entry.keys() >= set(names)]
     # A rotated rectangle says more than the upright box that may stand beside it.
     places.sort(key=lambda numbers: len(numbers) != 5)  # noqa: PLR2004 - a rotated rectangle
     directions = _numbers(entry.get("direction"))
