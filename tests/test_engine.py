@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import pickle
 import threading
@@ -382,11 +383,19 @@ class Meeting:
 
 def test_few_threads_hold_pictures() -> None:
     """However many calls wait: each thread would keep the memory of its largest picture."""
+    five_at_once = threading.Barrier(5, timeout=0.1)
     threads: set[str] = set()
-    pictures = [Stored(shade, lambda: threads.add(threading.current_thread().name)).image() for shade in range(8)]
+
+    def decoded() -> None:
+        threads.add(threading.current_thread().name)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            five_at_once.wait()
+
+    pictures = [Stored(shade, decoded).image() for shade in range(8)]
     readings = list(QwenOCR(endpoint=Meeting(8), max_concurrency=8).read(pictures))
     assert [reading.text for reading in readings] == ["text"] * 8
     assert 1 <= len(threads) <= 4
+    assert five_at_once.broken
 
 
 @pytest.mark.parametrize("how", ["read", "aread"])
