@@ -306,7 +306,7 @@ def _layout(reading: Reading[Result], element: _Element | None = None) -> dict[s
     return {
         "page": reading.page_index,
         "size_px": reading.size_px,
-        "size_pt": reading.size_pt,
+        "size_pt": None if reading.size_pt is None else [round(side, 2) for side in reading.size_pt],
         "regions": [_region(region) for region in regions],
         "tables": [{"html": table.to_html(), "rows": table.rows} for table in tables],
     }

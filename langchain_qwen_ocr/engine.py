@@ -476,6 +476,8 @@ Opening: TypeAlias = Callable[[Any], Iterator[Page]]
 
 def _jobs(source: Source | Iterable[Source], task: Task[R], opening: Opening, *, together: bool) -> Generator[_Job]:
     """One job for each reading to come, opened as late as possible."""
+    if not isinstance(task, Task):
+        raise OptionError(f"task is a task such as TextRecognition(), not {task!r}.")
     if together and not task.spans_pages:
         raise OptionError(
             f"{type(task).__name__} reads one page at a time: leave together out, or ask for fields or with a "

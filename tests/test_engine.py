@@ -182,6 +182,15 @@ def test_fields_are_read_from_pages_together(tmp_path: Path) -> None:
     assert len(service.requests[0].pictures) == 2
 
 
+@pytest.mark.parametrize("task", ["table_parsing", TextRecognition, None], ids=["a name", "a class", "nothing"])
+def test_what_is_no_task(task: Any) -> None:
+    """It is refused with what to write."""
+    service = StrictService()
+    with pytest.raises(OptionError, match=r"TextRecognition\(\)"):
+        list(reader(service).read(picture(1), task))
+    assert service.calls == 0
+
+
 def test_only_some_tasks_are_read_together(tmp_path: Path) -> None:
     """The refusal comes before anything is sent."""
     service = StrictService()

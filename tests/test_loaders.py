@@ -7,7 +7,7 @@ import io
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -219,6 +219,12 @@ def test_options_that_cannot_work(options):
     """They are refused when the loader is made, with the choices."""
     with pytest.raises(OptionError):
         loader(picture(), **options)
+
+
+def test_a_reader_that_is_none():
+    """What cannot read is refused when the loader is made."""
+    with pytest.raises(OptionError, match=r"QwenOCR\.local\(\)"):
+        QwenOCRLoader(picture(), ocr=cast("Any", "local"))
 
 
 # --- what goes wrong -----------------------------------------------------------------------------------------------

@@ -115,6 +115,8 @@ class LazyReader:
     """The reader that was given, or one made when it is first needed."""
 
     def __init__(self, ocr: QwenOCR | None) -> None:
+        if not (ocr is None or isinstance(ocr, QwenOCR)):
+            raise OptionError(f"ocr is a reader such as QwenOCR.local(), not {ocr!r}.")
         self._ocr = ocr
         self._lock = threading.Lock()
 

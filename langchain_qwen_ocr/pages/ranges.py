@@ -59,13 +59,15 @@ def parse_page_ranges(text: str | None) -> PageRanges:
     """The pages that *text* names: "3", "1-3,7", "10-" (to the end), "-4" (from the start); None for all.
 
     Raises:
-        OptionError: A part is none of these; the message names it.
+        OptionError: A part is none of these, or it is no text; the message names it.
 
     >>> parse_page_ranges("1-3,7,10-").parts
     ((1, 3), (7, 7), (10, None))
     """
     if text is None:
         return ALL_PAGES
+    if not isinstance(text, str):
+        raise OptionError(f'pages is text such as "1-3,7,10-", not {text!r}.')
     return PageRanges(tuple(_part(part.strip(), text) for part in text.translate(_DASHES).split(",")))
 
 

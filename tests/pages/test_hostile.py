@@ -210,6 +210,7 @@ def test_mutated_files_give_pages_or_an_error_of_ours(data):
         ("3,5-2", "'5-2' runs backwards"),
         ("1-2-3", "'1-2-3' names no pages"),
         ("1 2", "'1 2' names no pages"),
+        (1, "pages is text"),
     ],
 )
 def test_page_ranges_name_the_part_that_is_wrong(text, message):
