@@ -62,6 +62,8 @@ class Estimate:
 
 def estimate(pages: Iterable[Page | SourceError], question: Question[Result], *, region: str) -> Estimate:
     """What asking *question* about *pages* would cost in *region*; the pages are measured, not rendered."""
+    from langchain_qwen_ocr.pages.preparing import check_shape
+
     profile = find_model(question.model)
     prompt = text_tokens(question.task.prompt(), profile)
     count, pictures, unreadable = 0, 0, []
@@ -70,6 +72,8 @@ def estimate(pages: Iterable[Page | SourceError], question: Question[Result], *,
             if isinstance(page, SourceError):
                 raise page
             size = page.measure(question.image_options)
+            if not question.tiles:
+                check_shape(page, size)
             pictures += image_tokens(size, profile, question.image_options.budget)
             count += 1
         except SourceError as error:

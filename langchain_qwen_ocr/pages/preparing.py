@@ -43,7 +43,7 @@ def prepare(page: Page, options: ImageOptions) -> PreparedImage:
     if isinstance(drawn, StoredPicture):
         size_px = drawn.size_px
         return PreparedImage(data=drawn.data, mime_type=drawn.mime_type, size_px=size_px, page=page.info(size_px))
-    _check_shape(page, Size(*drawn.image.size))
+    check_shape(page, Size(*drawn.image.size))
     fitted = _fitted(without_colour(drawn.image), options)
     padded = _padded(fitted)
     sent = _encode_within_limit(padded, page, options)
@@ -60,7 +60,12 @@ def prepare(page: Page, options: ImageOptions) -> PreparedImage:
     )
 
 
-def _check_shape(page: Page, size: Size) -> None:
+def check_shape(page: Page, size: Size) -> None:
+    """Refuse what the service takes in no size.
+
+    Raises:
+        SourceError: The page is a dot, or too narrow a strip.
+    """
     if max(size) < MIN_SIDE_PX:
         raise SourceError(
             f"{page} is {size.width_px}x{size.height_px} px: too small to hold text, and the service takes no side "
