@@ -35,12 +35,29 @@ _LOCAL_SUFFIXES = (
     "home",
     "lan",
     "private",
+    "svc",
     "home.arpa",
     "test",
     "invalid",
     "onion",
 )
 """Ends of names that mean something on a private network only (RFC 2606, 6761, 6762, 8375, 9476 and common habit)."""
+_HOST_NAME = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*+[a-z0-9_-]{1,63}\.?", re.IGNORECASE)
+"""No percent sign and no empty label: what one program refuses, another decodes or leaves out."""
+_NOT_PUBLIC = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            "168.63.129.16/32",  # Azure's own service, at a public number
+            "192.0.0.0/24",
+            "192.88.99.0/24",
+            "fec0::/10",
+            "64:ff9b:1::/48",
+            "3fff::/20",
+        ),
+    )
+)
+"""Not global by the registries of IANA, or in effect, though some versions of Python say so."""
 _NUMBER = re.compile(r"0x[0-9a-f]*|[0-9]+", re.IGNORECASE)
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _IPV4_COMPATIBLE = ipaddress.IPv6Network("::/96")
@@ -134,7 +151,9 @@ def is_public(address: str) -> bool:
     except ValueError:
         return False
     return all(
-        each.is_global and not each.is_multicast and not each.is_reserved and not each.is_unspecified
+        each.is_global
+        and not (each.is_multicast or each.is_reserved or each.is_unspecified)
+        and not any(each in network for network in _NOT_PUBLIC)
         for each in _with_inner(parsed)
     )
 
@@ -204,6 +223,11 @@ def _is_number(url: httpx2.URL) -> bool:
     return ":" in host or _NUMBER.fullmatch(host.rpartition(".")[2]) is not None
 
 
+def _is_name(url: httpx2.URL) -> bool:
+    host = url.raw_host.decode("ascii")
+    return ":" in host or _HOST_NAME.fullmatch(host) is not None
+
+
 def _is_local(url: httpx2.URL) -> bool:
     host = url.raw_host.decode("ascii").rstrip(".").lower()
     return "." not in host or any(host == end or host.endswith("." + end) for end in _LOCAL_SUFFIXES)
@@ -214,6 +238,7 @@ _WORD_RULES: tuple[tuple[Callable[[httpx2.URL], bool], str], ...] = (
     (lambda url: bool(url.userinfo), "it holds a user name or password. Download it and give the file."),
     (lambda url: not url.host, "it has no host."),
     (lambda url: url.port is not None and not 0 < url.port < 1 << 16, "it has no such port."),
+    (lambda url: not _is_name(url), "its host is no name of a host."),
     (_is_number, "its host is a number. Use the host's name."),
     (_is_local, "its host is on a local network. Download it and give the file."),
 )

@@ -264,3 +264,21 @@ def test_words_of_the_host_are_not_repeated(answer):
         Host(answer).fetch()
 
     assert "bey" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["exa%6dple.com", "metadata.google.int%65rnal", "example.com%00.evil.com", ".com", "a..b.com", "x.default.svc"],
+)
+def test_hosts_that_programs_read_differently(host):
+    """What one program refuses and another decodes is no host."""
+    with pytest.raises(ForbiddenSourceError):
+        check_url_words(f"https://{host}/a.png")
+
+
+@pytest.mark.parametrize(
+    "address", ["168.63.129.16", "192.0.0.8", "192.88.99.1", "fec0::1", "64:ff9b:1::7f00:1", "3fff::1"]
+)
+def test_addresses_that_only_seem_public(address):
+    """Numbers that some versions of Python take for public ones, and a cloud's own service."""
+    assert not is_public(address)
