@@ -473,11 +473,17 @@ def array_picture(array: Any, *, name: str) -> Image.Image:  # noqa: ANN401 - an
     return _from_samples(data, tuple(interface["shape"]), interface["typestr"], name=name, modes=_ARRAY_MODES)
 
 
+_LONGEST_NPY_HEADER = 10_000
+"""NumPy's own limit: a longer one can exhaust the parser of Python's literals."""
+
+
 def _npy_picture(data: bytes) -> Image.Image:
     """The picture in an .npy file, as PDF parsers hand over: four channels are CMYK there."""
     major = data[6]
     start = 10 if major == 1 else 12
     length = struct.unpack_from("<H" if major == 1 else "<I", data, 8)[0]
+    if length > _LONGEST_NPY_HEADER:
+        raise ValueError("its header is too long")
     header = ast.literal_eval(data[start : start + length].decode("latin-1"))
     if header["fortran_order"]:
         raise ValueError("its array is stored by columns")
@@ -502,4 +508,7 @@ def _from_samples(data: bytes, shape: Sequence[int], typestr: str, *, name: str,
     if typestr.endswith("u2"):
         # The upper of the two bytes of each sample is its eight bits.
         data = data[1::2]
+    if len(data) < height * width * channels:
+        # Before memory is taken for all that the header promises.
+        raise ValueError("its samples are fewer than its shape says")
     return Image.frombytes(mode, (width, height), data)

@@ -368,3 +368,19 @@ def test_limits_are_the_callers():
         list(open_pages(data, limits=SourceLimits(max_pixels=100)))
     with pytest.raises(SourceError, match=r"larger than 10 bytes.*max_bytes"):
         list(open_pages(data, limits=SourceLimits(max_bytes=10)))
+
+
+@pytest.mark.parametrize(
+    ("header", "says"),
+    [
+        ("{'descr': '|u1', 'fortran_order': False, 'shape': (90000, 90000)}", "fewer than its shape says"),
+        ("-" * 20_000 + "1", "header is too long"),
+    ],
+    ids=["shape", "header"],
+)
+def test_an_array_that_promises_more_than_it_holds(header, says):
+    """Nothing is set aside for samples that are not there, and no header is taken apart without end."""
+    array = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode() + b"\0" * 100
+
+    with pytest.raises(SourceError, match=says):
+        next(open_pages(array))
