@@ -42,7 +42,7 @@ _LOCAL_SUFFIXES = (
     "onion",
 )
 """Ends of names that mean something on a private network only (RFC 2606, 6761, 6762, 8375, 9476 and common habit)."""
-_HOST_NAME = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*+[a-z0-9_-]{1,63}\.?", re.IGNORECASE)
+_HOST_NAME = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?", re.IGNORECASE)
 """No percent sign and no empty label: what one program refuses, another decodes or leaves out."""
 _NOT_PUBLIC = tuple(
     map(

@@ -282,3 +282,11 @@ def test_hosts_that_programs_read_differently(host):
 def test_addresses_that_only_seem_public(address):
     """Numbers that some versions of Python take for public ones, and a cloud's own service."""
     assert not is_public(address)
+
+
+@pytest.mark.parametrize(
+    "host", ["example.com", "example.com.", "EXAMPLE.com", "xn--bcher-kva.example.com", "b_1.example.com"]
+)
+def test_hosts_that_are_names(host):
+    """Names as people and registries write them, also with the dot at their end."""
+    check_url_words(f"https://{host}/a.png")
