@@ -6,6 +6,7 @@ import io
 import json
 import re
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -125,10 +126,11 @@ def test_one_broken_file_does_not_stop_the_others(tmp_path: Path, capsys: pytest
 @pytest.mark.parametrize(
     ("arguments", "exit_code", "words"),
     [
-        pytest.param(["--engine", "service"], AuthenticationError.exit_code, "DASHSCOPE_API_KEY", id="no key"),
+        pytest.param(["--engine", "service"], AuthenticationError.exit_code, "--engine local", id="no key"),
         pytest.param(["--format", "csv"], OptionError.exit_code, "choose one of", id="no such form"),
         pytest.param(["--prompt", "Hi"], OptionError.exit_code, "--prompt", id="an option of another task"),
         pytest.param(["--task", "free_prompt"], OptionError.exit_code, "--prompt", id="a missing option"),
+        pytest.param(["--resume"], OptionError.exit_code, "--out", id="going on from nowhere"),
         pytest.param(["--pages", "0-2"], OptionError.exit_code, "0", id="pages from 0"),
         pytest.param(["--max-pixels", "3"], OptionError.exit_code, "pixels", id="an impossible budget"),
     ],
@@ -228,3 +230,12 @@ def test_an_overlay_is_well_formed() -> None:
 
     titles = [node.text for node in ET.fromstring(svg.encode()).iter() if node.tag.endswith("title")]
     assert titles == ["</title><script>alert(1)</script>    &"]
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    """It is printed, and nothing is asked for."""
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+
+    assert ended.value.code == 0
+    assert said(capsys)[0] == f"qwen-ocr {version('langchain-qwen-ocr')}\n"
