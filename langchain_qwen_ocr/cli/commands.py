@@ -150,8 +150,8 @@ class _Readings:
 def _tell(reading: Reading[Result]) -> None:
     """What a person should know about a page."""
     page = f"Page {reading.page_number} of {reading.source}"
-    if reading.outcome != "ok":
-        say(f"{page}: {reading.outcome}")
+    if reading.outcome != "ok" and not (reading.outcome == "failed" and reading.warnings):
+        say(f"{page}: {reading.outcome}")  # of what failed, the reason follows and is enough
     for warning in reading.warnings:
         say(warning if warning.startswith("Page ") else f"{page}: {warning}")
 
