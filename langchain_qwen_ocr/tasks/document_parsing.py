@@ -24,7 +24,6 @@ from langchain_qwen_ocr.tasks.fences import Fenced, fence, fenced_block
 from langchain_qwen_ocr.tasks.html import read_html
 from langchain_qwen_ocr.tasks.latex import read_latex
 from langchain_qwen_ocr.tasks.layout import Layout
-from langchain_qwen_ocr.tasks.layout_document import find_blocks
 from langchain_qwen_ocr.tasks.markdown import read_markdown
 from langchain_qwen_ocr.tasks.phrases import says_nothing_to_read
 from langchain_qwen_ocr.tasks.results import Result, join_pieces
@@ -153,6 +152,8 @@ class DocumentParsing(Task[DocumentTree]):
 
     def from_layout(self, layout: Layout) -> DocumentTree:
         """Headings by their size, paragraphs in reading order, tables in their place."""
+        from langchain_qwen_ocr.tasks.layout_document import find_blocks
+
         return DocumentTree(blocks=find_blocks(layout), warnings=layout.warnings)
 
 

@@ -14,7 +14,6 @@ from langchain_qwen_ocr.tasks.document import Formula, formula_latex, formula_ma
 from langchain_qwen_ocr.tasks.fences import fence
 from langchain_qwen_ocr.tasks.latex import DELIMITING_ENVIRONMENTS, MATH_ENVIRONMENTS
 from langchain_qwen_ocr.tasks.layout import Layout
-from langchain_qwen_ocr.tasks.layout_formulas import find_formulas
 from langchain_qwen_ocr.tasks.markdown import without_fences
 from langchain_qwen_ocr.tasks.phrases import says_nothing_to_read
 from langchain_qwen_ocr.tasks.results import Result, join_pieces
@@ -133,6 +132,8 @@ class FormulaRecognition(Task[Formulas]):
         Raises:
             UnsupportedTaskError: There is a fraction, a matrix or another formula that lines do not hold.
         """
+        from langchain_qwen_ocr.tasks.layout_formulas import find_formulas
+
         return Formulas(find_formulas(layout), warnings=layout.warnings)
 
 

@@ -16,7 +16,6 @@ from langchain_qwen_ocr.tasks.fences import fence
 from langchain_qwen_ocr.tasks.html import has_table, read_html
 from langchain_qwen_ocr.tasks.latex import read_latex
 from langchain_qwen_ocr.tasks.layout import Layout
-from langchain_qwen_ocr.tasks.layout_tables import find_tables
 from langchain_qwen_ocr.tasks.markdown import has_pipe_table, read_markdown, without_fences
 from langchain_qwen_ocr.tasks.phrases import says_nothing_to_read
 from langchain_qwen_ocr.tasks.results import Result
@@ -127,6 +126,8 @@ class TableParsing(Task[Tables]):
 
     def from_layout(self, layout: Layout) -> Tables:
         """The tables that rulings and columns of lines show, with the other lines around them."""
+        from langchain_qwen_ocr.tasks.layout_tables import find_tables
+
         placed = find_tables(layout)
         in_tables = frozenset[int]().union(*(table.line_indexes for table in placed))
         others = {id(line) for index, line in enumerate(layout.lines) if index not in in_tables}
