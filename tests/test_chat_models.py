@@ -664,15 +664,17 @@ def test_a_model_can_be_saved_and_loaded(monkeypatch):
 
 
 def test_a_model_can_be_pickled(monkeypatch):
-    """As other chat models can, also after a call; the copy takes its key where it is unpickled."""
-    monkeypatch.setenv("DASHSCOPE_API_KEY", KEY)
-    model = ChatQwenOCR(max_pixels=500_000)
+    """As other chat models can, also after a call; the key stays behind, and the copy finds its own."""
+    monkeypatch.setenv("DASHSCOPE_API_KEY", "sk-of-the-other-process")
+    model = ChatQwenOCR(api_key=SecretStr(KEY), max_pixels=500_000)
     model._chat_endpoint()
 
-    copy = pickle.loads(pickle.dumps(model))
+    saved = pickle.dumps(model)
 
-    assert copy == ChatQwenOCR(max_pixels=500_000)
-    assert copy.api_key == SecretStr(KEY)
+    assert KEY.encode() not in saved
+    assert pickle.loads(saved) == ChatQwenOCR(max_pixels=500_000)
+    assert pickle.loads(saved).api_key == SecretStr("sk-of-the-other-process")
+    assert model.api_key == SecretStr(KEY)
 
 
 @pytest.mark.parametrize("options", [{"region": "atlantis"}, {"temperature": 9}, {"unknown": 1}, {"model": 7}])

@@ -55,7 +55,8 @@ class ChatQwenOCR(BaseChatModel):
 
     Pictures come as image blocks in LangChain's or OpenAI's form, `min_pixels` and `max_pixels` beside them or in
     `extras`; PDFs as file blocks, page by page. Handlers, traces and cache keys see a digest in place of the bytes.
-    Arguments that are not listed are refused.
+    Arguments that are not listed are refused. Pickles hold no key; where they are loaded it comes from
+    `DASHSCOPE_API_KEY`.
 
     Args:
         model: The model's id; None for the region's best stable one.
