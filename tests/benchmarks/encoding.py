@@ -40,7 +40,7 @@ class Scan:
 
 def scans() -> Iterator[Scan]:
     """Bilevel, grey and colour; clean, and with noise and softened edges."""
-    for name in ("invoice_en.png", "russian.png", "receipt_zh.jpg"):
+    for name in ("invoice_en.png", "table_borderless.png", "receipt_zh.jpg"):
         path = PICTURES / name
         text = path.with_suffix(".txt").read_text(encoding="utf-8")
         colour = Image.open(path).convert("RGB")
