@@ -208,7 +208,10 @@ def _add_output(made: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--out", type=Path, metavar="DIR", help="write one file for each source there")
     group.add_argument(
-        "--resume", action="store_true", help="with --out: go on where an earlier run stopped, without paying twice"
+        "--resume",
+        action="store_true",
+        help="with --out: go on where an earlier run stopped, without paying twice; finished sources that have not "
+        "changed are left alone",
     )
     group.add_argument("--cache", metavar="FILE", help="remember answers in this file")
     group.add_argument(
