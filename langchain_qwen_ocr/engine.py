@@ -30,7 +30,7 @@ from langchain_qwen_ocr.errors import (
     UnsupportedTaskError,
 )
 from langchain_qwen_ocr.estimates import Estimate, estimate
-from langchain_qwen_ocr.exchange import OCRRequest, Outcome, Reading
+from langchain_qwen_ocr.exchange import OCRRequest, Origin, Outcome, Reading
 from langchain_qwen_ocr.geometry import CoordinateFrame, PixelBudget
 from langchain_qwen_ocr.models import ModelProfile, find_model, find_region
 from langchain_qwen_ocr.pages import Page, SourceLimits, open_pages
@@ -146,6 +146,7 @@ class QwenOCR:
     ) -> None:
         service_region = find_region(region)
         self.region = region
+        self._origin: Origin = "service"
         self.model = model or service_region.default_model
         self.max_concurrency = _at_least("max_concurrency", max_concurrency, 1)
         _at_least("max_retries", max_retries, 0)
@@ -197,13 +198,15 @@ class QwenOCR:
 
         transport = LocalTransport()
         options = {"model": "local", "max_concurrency": 2, "max_retries": 0, **options}
-        return cls(
+        made = cls(
             **options,
             api_key="sk-nobody-asks-for-it",
             base_url="http://local/v1",
             http_client=httpx2.Client(transport=transport),
             http_async_client=httpx2.AsyncClient(transport=transport),
         )
+        made._origin = "local"
+        return made
 
     @property
     def profile(self) -> ModelProfile:
@@ -465,6 +468,7 @@ class QwenOCR:
             warnings=(str(error),),
             # Its traceback would keep the request, and with it the picture, as long as the reading.
             error=error.with_traceback(None),
+            origin=self._origin,
         )
 
 

@@ -833,6 +833,20 @@ def test_a_task_with_a_way_of_asking_still_takes_arguments(root):
     assert "公共基准" not in transport.requests[0].prompt
 
 
+def test_what_a_person_decides_is_not_offered_to_the_model(root):
+    """Whether the vendor's untrue sentence is sent is nothing for a chat model to choose."""
+    tool = QwenOCRTool("key_information_extraction", ocr=reader(ScriptedTransport("{}")), root_dir=root)
+
+    assert set(tool.args) == {"image", "pages", "start_line", "together", "fields"}
+
+
+def test_a_page_may_be_a_number(root):
+    """Models write 2 as often as "2"."""
+    tool = QwenOCRTool("text_recognition", ocr=reader(ScriptedTransport("Hello")), root_dir=root)
+
+    assert [reading.page_number for reading in call(tool, image="scan.tiff", pages=2).artifact.readings] == [2]
+
+
 def test_the_models_own_prompt(root):
     """The tool for free prompts sends the model's words."""
     transport = ScriptedTransport("2026-03-01")

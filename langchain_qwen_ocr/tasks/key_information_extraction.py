@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import datetime as dt
+import io
 import json
 import re
 import unicodedata
@@ -98,6 +100,8 @@ _EXPERT = re.compile(r"\s*(?:假设你是一名信息提取专家|(?:Assume|Supp
 class Fields(Result, Generic[M]):
     """Named values of a document, and how each of them was found."""
 
+    forms: ClassVar[Mapping[str, str]] = MappingProxyType({**Result.forms, "csv": "to_csv"})
+
     values: dict[str, Any] = field(default_factory=dict)
     """The values in the schema's shape, in its types where nothing was lost; None for what is missing."""
     items: tuple[Field, ...] = ()
@@ -137,6 +141,17 @@ class Fields(Result, Generic[M]):
         """What is wrong with a value, by path."""
         return {item.path: item.problem for item in self.items if item.problem is not None}
 
+    def to_csv(self) -> str:
+        """A header of paths and a row of values, as the answer says them; empty where a field is missing.
+
+        A list of records is one cell, as JSON: `values` holds it as a list.
+        """
+        columns = {path: _plain_text(value) if value is not None else "" for path, value in _flat(self.values)}
+        written = io.StringIO()
+        writer = csv.writer(written, lineterminator="\n")
+        writer.writerows((columns.keys(), columns.values()))
+        return written.getvalue()
+
     def metadata(self) -> dict[str, MetadataValue]:
         """How many fields were found, and which were not."""
         return {
@@ -148,7 +163,17 @@ class Fields(Result, Generic[M]):
 
 
 def _plain_text(raw: object) -> str:
-    return raw if isinstance(raw, str) else json.dumps(raw, ensure_ascii=False)
+    return raw if isinstance(raw, str) else json.dumps(raw, ensure_ascii=False, default=str)
+
+
+def _flat(values: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value by its path; a list is one."""
+    for name, value in values.items():
+        path = f"{within}.{name}" if within else name
+        if isinstance(value, Mapping):
+            yield from _flat(value, path)
+        else:
+            yield path, value
 
 
 class KeyInformationExtractionArguments(TaskArguments):
@@ -196,6 +221,7 @@ class KeyInformationExtraction(Task[Fields[M]], Generic[M]):
     Arguments: ClassVar[type[TaskArguments]] = KeyInformationExtractionArguments
     spans_pages: ClassVar[bool] = True
     flags: ClassVar[Mapping[str, str]] = {"fields": "schema"}
+    for_people: ClassVar[frozenset[str]] = frozenset({"benchmark_clause"})
 
     schema: type[M] | Mapping[str, Any] | None = field(default=None, hash=False)
     benchmark_clause: bool = field(default=True, kw_only=True)

@@ -43,6 +43,8 @@ class Task(Generic[R]):
     """What tools and the command line ask for, beside the picture."""
     flags: ClassVar[Mapping[str, str]] = {}
     """Arguments that the command line calls otherwise: their name, and the option without its dashes."""
+    for_people: ClassVar[frozenset[str]] = frozenset()
+    """Arguments that are for a person to decide: the command line offers them, tools do not."""
     spans_pages: ClassVar[bool] = False
     """Whether several pages can be read in one request."""
 

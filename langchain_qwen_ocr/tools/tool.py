@@ -30,7 +30,7 @@ from langchain_qwen_ocr.errors import (
 from langchain_qwen_ocr.pages import open_pages, parse_page_ranges
 from langchain_qwen_ocr.tasks import TASKS
 from langchain_qwen_ocr.tasks.results import Result
-from langchain_qwen_ocr.tasks.task import Task, TaskArguments
+from langchain_qwen_ocr.tasks.task import Task
 from langchain_qwen_ocr.tools.access import Access, Address, FileSource
 from langchain_qwen_ocr.tools.artifact import OCRArtifact, Readings
 from langchain_qwen_ocr.tools.content import MIN_CHARS, content_lines, excerpt, text_chars, write_content
@@ -48,7 +48,8 @@ _ACTIONABLE = (SourceError, UnsupportedTaskError, RequestRejectedError)
 class PictureArguments(BaseModel):
     """The arguments that all tools have."""
 
-    model_config = ConfigDict(extra="forbid")
+    # Models often give one page as a number.
+    model_config = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
 
     image: str = Field(description="The picture or document to read.")
     pages: str | None = Field(
@@ -412,10 +413,14 @@ def _built(task: Task[Any] | type[Task[Any]], arguments: dict[str, Any]) -> Task
 def _args_schema(task: Task[Any] | type[Task[Any]]) -> type[BaseModel]:
     """The task's own arguments after those that all tools have."""
     settled = isinstance(task, Task) and _is_settled(task)
-    own: type[TaskArguments] = TaskArguments if settled else task.Arguments
+    own: dict[str, Any] = {
+        argument: (field.annotation, field)
+        for argument, field in ({} if settled else task.Arguments.model_fields).items()
+        if argument not in task.for_people
+    }
     common = _TogetherArguments if task.spans_pages else PictureArguments
     name = "".join(word.capitalize() for word in task.name.split("_")) + "Input"
-    return create_model(name, __base__=(own, common), __doc__=f"What {NAME_PREFIX}{task.name} takes.")
+    return create_model(name, __base__=common, __doc__=f"What {NAME_PREFIX}{task.name} takes.", **own)
 
 
 def _description(task: Task[Any] | type[Task[Any]], access: Access, max_chars: int) -> str:

@@ -5,8 +5,6 @@ lets each way of reading them run in a process of its own, and prints a table. T
 read it.
 """
 
-
-
 from __future__ import annotations
 
 import argparse

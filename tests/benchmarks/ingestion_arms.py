@@ -6,8 +6,6 @@ the document is opened. Everything but the standard library is imported by the a
 runs under an interpreter that has that arm's packages alone.
 """
 
-
-
 from __future__ import annotations
 
 import asyncio

@@ -102,3 +102,9 @@ def test_everywhere_the_same(case: Case, ocr: QwenOCR, capsys: pytest.CaptureFix
     assert main(["read", str(path), "--task", case.task.name, "--json", *case.flags]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [json.loads(line)["text"] for line in lines] == [reading.text for reading in readings]
+
+
+def test_a_failed_page_says_who_did_not_read_it(ocr: QwenOCR) -> None:
+    """The local engine's failures are its own."""
+    [reading] = ocr.read(PICTURES / "formula_fraction.png", FormulaRecognition())
+    assert (reading.outcome, reading.origin) == ("failed", "local")

@@ -454,3 +454,11 @@ def test_a_required_field_that_is_missing_is_called_so() -> None:
     fields = KeyInformationExtraction(Ticket).parse('{"train": null, "price": "8"}')
     assert fields.data is None
     assert fields.problems == {"train": "It is required, and missing."}
+
+
+def test_fields_as_a_row_of_a_table() -> None:
+    """A header of paths and a row of values; what is missing is empty, a list is one cell."""
+    fields = KeyInformationExtraction({"no": "", "to": {"name": ""}, "paid": "", "items": [{"price": ""}]}).parse(
+        '{"no": "7", "to": {"name": "Quill, Ada"}, "paid": null, "items": [{"price": "2"}, {"price": "3"}]}'
+    )
+    assert fields.to_csv() == ('no,to.name,paid,items\n7,"Quill, Ada",,"[{""price"": ""2""}, {""price"": ""3""}]"\n')
