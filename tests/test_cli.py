@@ -240,3 +240,14 @@ def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
 
     assert ended.value.code == 0
     assert said(capsys)[0] == f"qwen-ocr {version('langchain-qwen-ocr')}\n"
+
+
+@pytest.mark.local
+def test_fields_of_several_receipts_are_one_table(capsys: pytest.CaptureFixture[str]) -> None:
+    """The header stands once, each receipt is a row; `txt` is another word for text."""
+    receipt = str(PICTURES / "receipt_zh.jpg")
+    fields = ["--task", "key_information_extraction", "--schema", '{"单号": "", "合计": ""}']
+    assert main(["read", receipt, receipt, *fields, "--format", "csv"]) == 0
+    assert said(capsys)[0].splitlines() == ["单号,合计", "20260318-0472,75.97", "20260318-0472,75.97"]
+    assert main(["read", receipt, *fields, "--format", "txt"]) == 0
+    assert said(capsys)[0].splitlines() == ["单号: 20260318-0472", "合计: 75.97"]

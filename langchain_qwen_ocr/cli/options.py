@@ -198,7 +198,13 @@ def _add_sources(made: argparse.ArgumentParser) -> None:
 
 def _add_output(made: argparse.ArgumentParser) -> None:
     group = made.add_argument_group("output")
-    group.add_argument("--format", choices=list(SUFFIXES), default="text", help="default: %(default)s")
+    group.add_argument(
+        "--format",
+        type=lambda form: "text" if form == "txt" else form,
+        choices=list(SUFFIXES),
+        default="text",
+        help="default: %(default)s",
+    )
     group.add_argument(
         "--json",
         action="store_const",

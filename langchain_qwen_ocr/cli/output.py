@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from langchain_qwen_ocr.cli.finished import Finished
 from langchain_qwen_ocr.errors import OptionError
+from langchain_qwen_ocr.tasks.key_information_extraction import Fields
 
 if TYPE_CHECKING:
     from langchain_qwen_ocr.exchange import Reading
@@ -40,18 +41,26 @@ class Output(Protocol):
 
 
 class StandardOutput:
-    """Writes each page as soon as it is there; JSON as one array."""
+    """Writes each page as soon as it is there; JSON as one array, CSV of fields as one table."""
 
     def __init__(self, form: str) -> None:
         self._form = form
         self._pages = 0
+        self._header = ""
+        """Of the fields written last: receipts with the same fields become one table."""
 
     def add(self, source: str, reading: Reading[Any]) -> None:  # noqa: ARG002 - all go to the same place
         """Write the page."""
         text = _written(reading, self._form)
         if not text:
             return
-        sys.stdout.write(self._before() + text + ("" if self._form == "json" else "\n"))
+        before = self._before()
+        if self._form == "csv" and isinstance(reading.result, Fields):
+            header, _, row = text.partition("\n")
+            if header == self._header:
+                before, text = "", row
+            self._header = header
+        sys.stdout.write(before + text + ("" if self._form == "json" else "\n"))
         sys.stdout.flush()
         self._pages += 1
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from langchain_qwen_ocr.cli.output import say
 from langchain_qwen_ocr.endpoints.openai_chat import completion_from
 from langchain_qwen_ocr.errors import OptionError
 from langchain_qwen_ocr.exchange import Completion, OCRRequest, Reading, build_request, interpret
@@ -32,11 +33,12 @@ def read_saved(
     """The reading of each file; folders are searched for `.txt` and `.json` files.
 
     Raises:
-        OptionError: A file does not exist, or its name does not say its task and none is given.
+        OptionError: A file does not exist.
     """
     for path in _files(paths):
         name = task or _task_named(path)
         if name is None:
+            say(f"Left out, since its name begins with no task's: {path}. Say --task.")
             continue
         yield path, interpret(*_exchange(path, _plain_task(name), model, Size(*size)))
 
