@@ -13,7 +13,7 @@ from langchain_qwen_ocr.errors import SourceError
 from langchain_qwen_ocr.models import find_model
 from langchain_qwen_ocr.pages import Page
 from langchain_qwen_ocr.tasks.results import Result
-from langchain_qwen_ocr.usage import cost_of, image_tokens, price_of, text_tokens
+from langchain_qwen_ocr.usage import cost_of, image_tokens, price_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +65,7 @@ def estimate(pages: Iterable[Page | SourceError], question: Question[Result], *,
     from langchain_qwen_ocr.pages.preparing import check_shape
 
     profile = find_model(question.model)
-    prompt = text_tokens(question.task.prompt(), profile)
+    prompt = question.task.count_prompt(profile)
     count, pictures, unreadable = 0, 0, []
     for page in pages:
         try:

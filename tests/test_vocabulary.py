@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from langchain_qwen_ocr import TASKS
 from langchain_qwen_ocr.vocabulary import count_tokens, pack_tokens, qwen_encoding, unpack_tokens
 
 FIELDS_PROMPT = (
@@ -209,3 +210,14 @@ def test_counting_opens_no_connection():
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
 
     assert (done.stdout, done.stderr) == ("2\n", "")
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_counts_of_fixed_prompts_are_constants(task, language):
+    """What is written beside a prompt is what the vocabulary counts."""
+    known = task.prompt_tokens.get(language)
+    if known is not None:
+        assert known == count_tokens(task(prompt_language=language).prompt())
+    else:
+        assert task.name in {"key_information_extraction", "free_prompt"}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import ClassVar
 
 from langchain_qwen_ocr.tasks.layout import Layout
@@ -24,6 +26,7 @@ class AdvancedRecognition(Task[Lines]):
     """
 
     name: ClassVar[str] = "advanced_recognition"
+    prompt_tokens: ClassVar[Mapping[str, int]] = MappingProxyType({"zh": 25, "en": 24})
     asks_for_text: ClassVar[bool] = True
 
     def prompt(self) -> str:

@@ -120,6 +120,7 @@ class DocumentParsing(Task[DocumentTree]):
     """
 
     name: ClassVar[str] = "document_parsing"
+    prompt_tokens: ClassVar[Mapping[str, int]] = MappingProxyType({"zh": 46, "en": 52})
 
     def prompt(self) -> str:
         """The vendor's prompt."""

@@ -87,6 +87,7 @@ class FormulaRecognition(Task[Formulas]):
     """
 
     name: ClassVar[str] = "formula_recognition"
+    prompt_tokens: ClassVar[Mapping[str, int]] = MappingProxyType({"zh": 20, "en": 20})
 
     def prompt(self) -> str:
         """The vendor's prompt, the same in both languages."""

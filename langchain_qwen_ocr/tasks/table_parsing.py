@@ -90,6 +90,7 @@ class TableParsing(Task[Tables]):
     """
 
     name: ClassVar[str] = "table_parsing"
+    prompt_tokens: ClassVar[Mapping[str, int]] = MappingProxyType({"zh": 66, "en": 66})
 
     def prompt(self) -> str:
         """The vendor's prompt, the same in both languages."""

@@ -10,8 +10,10 @@ from typing import Any, ClassVar, Generic, Literal, Self, TypeVar, cast, get_arg
 from pydantic import BaseModel, ConfigDict
 
 from langchain_qwen_ocr.errors import OptionError
+from langchain_qwen_ocr.models import ModelProfile
 from langchain_qwen_ocr.tasks.layout import Layout
 from langchain_qwen_ocr.tasks.results import Result
+from langchain_qwen_ocr.usage import TokenCount, text_tokens
 
 R = TypeVar("R", bound=Result, covariant=True)  # noqa: PLC0105 - R is the result everywhere
 
@@ -50,6 +52,9 @@ class Task(Generic[R]):
 
     asks_for_text: ClassVar[bool] = False
     """Whether the text of a page and its places answer it, so that text embedded in a PDF may stand for an answer."""
+
+    prompt_tokens: ClassVar[Mapping[str, int]] = {}
+    """How many tokens of the Qwen vocabulary each fixed prompt has, by language; without those made anew."""
 
     prompt_language: PromptLanguage = "zh"
 
@@ -91,6 +96,11 @@ class Task(Generic[R]):
     def prompt(self) -> str:
         """The text to send with the picture."""
         raise NotImplementedError
+
+    def count_prompt(self, profile: ModelProfile) -> TokenCount:
+        """How many tokens the prompt has; for a fixed one without loading the vocabulary."""
+        known = self.prompt_tokens.get(self.prompt_language)
+        return text_tokens(self.prompt(), profile) if known is None else TokenCount(known, profile.exact_vocabulary)
 
     def parse(self, answer: str) -> R:
         """The result that *answer* holds, its places still in the answer's own frame.

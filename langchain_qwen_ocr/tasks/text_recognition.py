@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import ClassVar
 
 from langchain_qwen_ocr.errors import AnswerError
@@ -56,6 +58,7 @@ class TextRecognition(Task[Text]):
     """
 
     name: ClassVar[str] = "text_recognition"
+    prompt_tokens: ClassVar[Mapping[str, int]] = MappingProxyType({"zh": 16, "en": 16})
     asks_for_text: ClassVar[bool] = True
 
     def prompt(self) -> str:
