@@ -35,7 +35,7 @@ from langchain_qwen_ocr.geometry import CoordinateFrame, PixelBudget
 from langchain_qwen_ocr.models import ModelProfile, find_model, find_region
 from langchain_qwen_ocr.pages import Page, SourceLimits, open_pages
 from langchain_qwen_ocr.pages.page import ImageFormat, ImageOptions
-from langchain_qwen_ocr.policies import Budget, with_policies
+from langchain_qwen_ocr.policies import Budget, not_sent, with_policies
 from langchain_qwen_ocr.tasks.results import Result, Text
 from langchain_qwen_ocr.tasks.task import Task
 from langchain_qwen_ocr.tasks.text_recognition import TextRecognition
@@ -63,6 +63,8 @@ _PREPARING_AHEAD = 2
 """Pages rendered and encoded while all calls are in flight, so that a call never waits for its picture."""
 _PREPARING_THREADS = max(2, min(4, os.cpu_count() or 2))
 """Threads that render and encode. Few, since each keeps the memory of the largest picture it has held."""
+_REMEMBERING_S = 10.0
+"""How long answers may take to be remembered when all calls have ended; what is left waits to be repeated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,17 @@ class _Unopened:
 
 _Job = tuple[Page, ...] | _Unopened
 """What one reading is made of: a page, several pages read together, or a source that did not open."""
+
+
+@dataclass(slots=True)
+class _Stop:
+    """Whether nothing more is to be sent for a read: it was closed, or its reader was."""
+
+    reader_closed: threading.Event
+    read_closed: bool = False
+
+    def __bool__(self) -> bool:
+        return self.read_closed or self.reader_closed.is_set()
 
 
 class QwenOCR:
@@ -184,6 +197,9 @@ class QwenOCR:
         self._window = self.max_concurrency
         self._calling = _Pool(self.max_concurrency + _PREPARING_AHEAD)
         self._preparing = _Pool(_PREPARING_THREADS)
+        self._is_remembering = cache is not None
+        self._abandoned: set[asyncio.Task[Reading[Any]]] = set()
+        """Calls under way of asynchronous reads that were closed: their answers are still remembered."""
 
     @classmethod
     def local(cls, **options: Any) -> Self:
@@ -312,14 +328,16 @@ class QwenOCR:
         opening = partial(open_pages, pages=pages, password=password, limits=self._limits)
         with closing(_jobs(source, task, opening, together=together)) as jobs:
             window: deque[Future[Reading[Any]]] = deque()
+            stop = _Stop(self._calling.closing)
             try:
                 for job in jobs:
-                    window.append(self._calling.submit(self._read_job, job, task))
+                    window.append(self._calling.submit(self._read_job, job, task, stop))
                     while window and (window[0].done() or len(window) >= self._window + _PREPARING_AHEAD):
                         yield window.popleft().result()
                 while window:
                     yield window.popleft().result()
             finally:
+                stop.read_closed = True
                 for future in window:
                     future.cancel()
 
@@ -357,18 +375,32 @@ class QwenOCR:
         opening = partial(open_pages, pages=pages, password=password, limits=self._limits)
         jobs = _jobs(source, task, opening, together=together)
         window: deque[asyncio.Task[Reading[Any]]] = deque()
+        stop = _Stop(self._calling.closing)
         try:
             while (job := await asyncio.to_thread(next, jobs, None)) is not None:
-                window.append(asyncio.create_task(self._aread_job(job, task)))
+                window.append(asyncio.create_task(self._aread_job(job, task, stop)))
                 while window and (window[0].done() or len(window) >= self._window + _PREPARING_AHEAD):
                     yield await window.popleft()
             while window:
                 yield await window.popleft()
         finally:
-            for pending in window:
-                pending.cancel()
-            await asyncio.gather(*window, return_exceptions=True)
+            stop.read_closed = True
+            await self._abandon(window)
             jobs.close()
+
+    async def _abandon(self, tasks: Iterable[asyncio.Task[Reading[Any]]]) -> None:
+        """Let calls under way come to their end where their answers are remembered; otherwise end them now."""
+        if not self._is_remembering:
+            await _cancel(tasks)
+            return
+        for task in tasks:
+            self._abandoned.add(task)
+            task.add_done_callback(self._forget)
+
+    def _forget(self, task: asyncio.Task[Reading[Any]]) -> None:
+        self._abandoned.discard(task)
+        if not task.cancelled():
+            task.exception()  # asked for, or asyncio complains that nobody did
 
     def estimate(
         self,
@@ -395,7 +427,8 @@ class QwenOCR:
         return estimate(opened, self.question(task), region=self.region)
 
     def close(self) -> None:
-        """Give up threads and connections; calls that wait for their turn end at once."""
+        """Give up threads and connections: calls under way come to their end, and nothing more is sent."""
+        self._calling.announce_close()
         close = getattr(self._endpoint, "close", None)
         if close is not None:
             close()
@@ -403,9 +436,15 @@ class QwenOCR:
 
     async def aclose(self) -> None:
         """The same, also for the running event loop's connections."""
+        self._calling.announce_close()
         aclose = getattr(self._endpoint, "aclose", None)
         if aclose is not None:
             await aclose()
+        loop = asyncio.get_running_loop()
+        abandoned = [task for task in tuple(self._abandoned) if task.get_loop() is loop]
+        if abandoned:
+            _, waiting = await asyncio.wait(abandoned, timeout=_REMEMBERING_S)
+            await _cancel(waiting)
         await asyncio.to_thread(self._close_threads)
 
     def _close_threads(self) -> None:
@@ -431,20 +470,20 @@ class QwenOCR:
     def __getstate__(self) -> object:
         raise TypeError("A QwenOCR holds a key and open connections and is not pickled: make one in each process.")
 
-    def _read_job(self, job: _Job, task: Task[R]) -> Reading[R]:
+    def _read_job(self, job: _Job, task: Task[R], stop: _Stop) -> Reading[R]:
         if isinstance(job, _Unopened):
             return _failed_source(job, task)
         try:
-            return _converse(converse(job, self.question(task)), self._endpoint, self._preparing)
+            return _converse(converse(job, self.question(task)), self._endpoint, self._preparing, stop)
         except QwenOCRError as error:
             return self._failed(job, task, error)
 
-    async def _aread_job(self, job: _Job, task: Task[R]) -> Reading[R]:
+    async def _aread_job(self, job: _Job, task: Task[R], stop: _Stop) -> Reading[R]:
         if isinstance(job, _Unopened):
             return _failed_source(job, task)
         try:
             conversation = converse(job, self.question(task))
-            return await _aconverse(conversation, self._endpoint, self._preparing, self._calling)
+            return await _aconverse(conversation, self._endpoint, self._preparing, self._calling, stop)
         except QwenOCRError as error:
             return self._failed(job, task, error)
 
@@ -505,7 +544,7 @@ def _tolerant(source: Source, opening: Opening) -> Iterator[_Job]:
         yield _Unopened(error)
 
 
-def _converse(conversation: Conversation[R], endpoint: Endpoint, preparing: _Pool) -> Reading[R]:
+def _converse(conversation: Conversation[R], endpoint: Endpoint, preparing: _Pool, stop: _Stop) -> Reading[R]:
     """Carry requests and completions between a conversation and an endpoint until there is a reading.
 
     The first picture is prepared by the threads of *preparing*. What follows an answer is done here: it is seldom
@@ -515,6 +554,8 @@ def _converse(conversation: Conversation[R], endpoint: Endpoint, preparing: _Poo
     while not isinstance(step, Reading):
         advance: Callable[[], OCRRequest[Any]]
         try:
+            if stop:
+                raise not_sent(step)
             advance = partial(conversation.send, endpoint.complete(step))
         except (EndpointError, BudgetError) as error:
             advance = partial(conversation.throw, error)
@@ -522,17 +563,28 @@ def _converse(conversation: Conversation[R], endpoint: Endpoint, preparing: _Poo
     return step
 
 
-async def _aconverse(conversation: Conversation[R], endpoint: Endpoint, preparing: _Pool, calling: _Pool) -> Reading[R]:
+async def _aconverse(
+    conversation: Conversation[R], endpoint: Endpoint, preparing: _Pool, calling: _Pool, stop: _Stop
+) -> Reading[R]:
     """The same with the call made on the event loop, and what follows it in one of the threads of *calling*."""
     step = await asyncio.wrap_future(preparing.submit(_step, partial(next, conversation)))
     while not isinstance(step, Reading):
         advance: Callable[[], OCRRequest[Any]]
         try:
+            if stop:
+                raise not_sent(step)
             advance = partial(conversation.send, await endpoint.acomplete(step))
         except (EndpointError, BudgetError) as error:
             advance = partial(conversation.throw, error)
         step = await asyncio.wrap_future(calling.submit(_step, advance))
     return step
+
+
+async def _cancel(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """End tasks now; returns when they have ended."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _step(advance: Callable[[], OCRRequest[Any]]) -> OCRRequest[Any] | Reading[Any]:
@@ -571,6 +623,8 @@ class _Pool:
         self._workers = workers
         self._lock = threading.Lock()
         self._executor: ThreadPoolExecutor | None = None
+        self.closing = threading.Event()
+        """Set once the threads that there are now are to be given up."""
 
     def submit(self, work: Callable[..., T], *arguments: Any) -> Future[T]:
         with self._lock:
@@ -578,7 +632,14 @@ class _Pool:
                 self._executor = ThreadPoolExecutor(self._workers, thread_name_prefix="qwen-ocr")
             return self._executor.submit(work, *arguments)
 
+    def announce_close(self) -> None:
+        """Let those who watch `closing` know; the threads go on until `close`."""
+        with self._lock:
+            closing, self.closing = self.closing, threading.Event()
+        closing.set()
+
     def close(self) -> None:
+        self.announce_close()
         with self._lock:
             executor, self._executor = self._executor, None
         if executor is not None:

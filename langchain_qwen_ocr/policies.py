@@ -289,19 +289,28 @@ class RetryingEndpoint(_Wrapper):
 
     async def acomplete(self, request: OCRRequest[Result]) -> Completion:
         """The same without blocking the running event loop."""
-        attempts = _Attempts(self._policy, self._clock)
+        attempts, closing = _Attempts(self._policy, self._clock), self._closing
         while True:
             try:
                 return attempts.record(await self._endpoint.acomplete(request))
             except EndpointError as error:
-                wait_s = attempts.wait_after(error)
-            await self._clock.await_(wait_s)
+                await self._clock.await_(attempts.wait_after(error))
+                if closing.is_set():
+                    raise
 
     def close(self) -> None:
-        """Give up: threads that wait for their next call raise what the last one met."""
+        """Give up: who waits for the next call raises what the last one met."""
+        self._end_waits()
+        super().close()
+
+    async def aclose(self) -> None:
+        """The same for the running event loop."""
+        self._end_waits()
+        await super().aclose()
+
+    def _end_waits(self) -> None:
         closing, self._closing = self._closing, threading.Event()
         closing.set()
-        super().close()
 
 
 # Limits
@@ -562,35 +571,48 @@ class LimitedEndpoint(_Wrapper):
         try:
             place.result()
             if not self._limiter.acquire(tokens=tokens, stop=under_way.closing):
-                raise _not_sent(request)
+                raise not_sent(request)
             with under_way.one_more(), self._observed(tokens) as record:
                 if under_way.closing.is_set():
-                    raise _not_sent(request)
+                    raise not_sent(request)
                 return record(self._endpoint.complete(request))
         finally:
             self._slots.give_back(place)
 
     async def acomplete(self, request: OCRRequest[Result]) -> Completion:
         """The same without blocking the running event loop."""
-        tokens = _expected_tokens(request)
+        tokens, under_way = _expected_tokens(request), self._under_way
         place = self._slots.take()
         try:
             await asyncio.wrap_future(place)
             if not await self._limiter.aacquire(tokens=tokens):
-                raise _not_sent(request)
-            with self._observed(tokens) as record:
+                raise not_sent(request)
+            with under_way.one_more(), self._observed(tokens) as record:
+                if under_way.closing.is_set():
+                    raise not_sent(request)
                 return record(await self._endpoint.acomplete(request))
         finally:
             self._slots.give_back(place)
 
     def close(self) -> None:
-        """Give up: requests that wait for their turn are not sent; calls of threads come to their end.
+        """Give up: requests that wait for their turn are not sent; calls under way come to their end.
 
         They are paid for, and closing the connection under them would lose their answers.
         """
-        under_way, self._under_way = self._under_way, _CallsUnderWay()
-        under_way.end()
-        super().close()
+        try:
+            self._under_way.end()
+            super().close()
+        finally:
+            # Not before: a call that begins meanwhile would have its connection closed, and be sent again.
+            self._under_way = _CallsUnderWay()
+
+    async def aclose(self) -> None:
+        """The same without blocking the running event loop, also for its own calls and connections."""
+        try:
+            await asyncio.to_thread(self._under_way.end)
+            await super().aclose()
+        finally:
+            self._under_way = _CallsUnderWay()
 
     @contextmanager
     def _observed(self, tokens: int) -> Iterator[Callable[[Completion], Completion]]:
@@ -608,7 +630,8 @@ class LimitedEndpoint(_Wrapper):
             raise
 
 
-def _not_sent(request: OCRRequest[Result]) -> EndpointError:
+def not_sent(request: OCRRequest[Result]) -> EndpointError:
+    """The error of a request that nobody waits for any more."""
     return EndpointError(f"{request.page}: closed while it waited for its turn; it was not sent.")
 
 

@@ -126,7 +126,6 @@ needs_ctrl_c = pytest.mark.skipif(sys.platform == "win32", reason="there is no C
 
 
 @needs_ctrl_c
-@pytest.mark.xfail(strict=False, reason="a call under way at Ctrl-C is sometimes sent once more by the next run")
 def test_an_interrupted_run_goes_on_where_it_stopped(
     service: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

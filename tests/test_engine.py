@@ -229,6 +229,59 @@ def test_a_closed_reader_can_be_used_again() -> None:
     assert next(ocr.read(picture(2))).text == "text"
 
 
+class Held:
+    """An endpoint that answers the first call; the next one waits until it may have its answer, or is cancelled."""
+
+    def __init__(self, answer: str = "second") -> None:
+        self.answer = answer
+        self.calls = 0
+        self.cancelled = 0
+        self.begun, self.go_on = asyncio.Event(), asyncio.Event()
+
+    def complete(self, request: OCRRequest[Any]) -> Completion:
+        raise NotImplementedError
+
+    async def acomplete(self, request: OCRRequest[Any]) -> Completion:
+        self.calls += 1
+        if self.calls == 1:
+            return Completion(answer="first")
+        self.begun.set()
+        try:
+            await self.go_on.wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        return Completion(answer=self.answer)
+
+
+async def leave_early(ocr: QwenOCR, held: Held) -> None:
+    """Take the first of two pages, and go while the second is under way."""
+    readings: Any = ocr.aread([picture(10), picture(20)], FreePrompt("What is it?"))
+    assert (await anext(readings)).text == "first"
+    await held.begun.wait()
+    await readings.aclose()
+
+
+async def test_a_call_under_way_is_remembered_when_an_asynchronous_read_is_left(tmp_path: Path) -> None:
+    """It is paid for: the answer goes into the cache."""
+    held = Held()
+    ocr = QwenOCR(endpoint=held, max_concurrency=1, cache=tmp_path / "answers.sqlite")
+    await leave_early(ocr, held)
+    held.go_on.set()
+    await ocr.aclose()
+    assert (held.calls, held.cancelled) == (2, 0)
+
+    again = [reading async for reading in ocr.aread([picture(10), picture(20)], FreePrompt("What is it?"))]
+    assert [(reading.text, reading.usage.cached) for reading in again] == [("first", 1), ("second", 1)]
+
+
+async def test_a_call_under_way_ends_where_nobody_would_remember_it() -> None:
+    """Without a cache an answer that comes later is of no use to anybody."""
+    held = Held()
+    await leave_early(QwenOCR(endpoint=held, max_concurrency=1), held)
+    assert (held.calls, held.cancelled) == (2, 1)
+
+
 def test_an_endpoint_of_ones_own() -> None:
     """Anything with complete and acomplete takes the place of the service, and needs no key."""
 

@@ -557,6 +557,51 @@ def test_closing_lets_calls_under_way_come_to_their_end():
     assert events == ["answered", "closed"]
 
 
+def test_nothing_is_sent_while_connections_are_closed():
+    """A call that comes while the endpoint closes would lose its connection, be repeated, and be paid for twice."""
+    met: list[BaseException | None] = []
+
+    class Closing:
+        def complete(self, request: Any) -> Completion:
+            return Completion(answer="Hello")
+
+        async def acomplete(self, request: Any) -> Completion:
+            return self.complete(request)
+
+        def close(self) -> None:
+            with ThreadPoolExecutor(1) as pool:
+                met.append(pool.submit(one.complete, request()).exception(10))
+
+    one = LimitedEndpoint(Closing())
+    one.close()
+
+    assert [type(error) for error in met] == [EndpointError]
+    assert "not sent" in str(met[0])
+    assert one.complete(request()).answer == "Hello"
+
+
+async def test_nothing_is_sent_while_connections_of_a_loop_are_closed():
+    """The same for tasks; afterwards the endpoint can be used again."""
+    met: list[object] = []
+
+    class Closing:
+        def complete(self, request: Any) -> Completion:
+            return Completion(answer="Hello")
+
+        async def acomplete(self, request: Any) -> Completion:
+            return self.complete(request)
+
+        async def aclose(self) -> None:
+            met.extend(await asyncio.gather(one.acomplete(request()), return_exceptions=True))
+
+    one = LimitedEndpoint(Closing())
+    await one.aclose()
+
+    assert [type(error) for error in met] == [EndpointError]
+    assert "not sent" in str(met[0])
+    assert (await one.acomplete(request())).answer == "Hello"
+
+
 @pytest.mark.parametrize(
     ("caps", "sent"),
     [

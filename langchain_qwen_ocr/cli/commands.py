@@ -10,11 +10,12 @@ import json
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from langchain_qwen_ocr.cli.finished import Finished
 from langchain_qwen_ocr.cli.output import Folder, Output, StandardOutput, make_folder, say, source_name
@@ -50,8 +51,9 @@ def read(options: argparse.Namespace, task: Task[Result], ocr: QwenOCR) -> int:
     )
     drawings = _Drawings(options.draw, options.sources)
     try:
-        with ocr, closing(_Readings(ocr, task, options, finished)) as readings, _patient_interrupt():
+        with _Interrupts(ocr) as interrupts, ocr, closing(_Readings(ocr, task, options, finished)) as readings:
             for name, source, reading in readings:
+                interrupts.check()
                 tally.add(reading)
                 exit_code = exit_code or (0 if reading.error is None else reading.error.exit_code)
                 output.add(name, reading)
@@ -72,15 +74,42 @@ def read(options: argparse.Namespace, task: Task[Result], ocr: QwenOCR) -> int:
     return exit_code
 
 
-@contextmanager
-def _patient_interrupt() -> Iterator[None]:
-    """Ctrl-C lets the calls under way come to their end, since they are paid for; a second one does not."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        say("qwen-ocr: stopping; calls under way are finished and remembered. Ctrl-C again ends at once.")
-        signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
-        raise
+class _Interrupts:
+    """Ctrl-C lets calls under way come to their end, since they are paid for; a second one does not.
+
+    Python would raise KeyboardInterrupt anywhere, half-way through a file too; here that happens between two pages.
+    """
+
+    def __init__(self, ocr: QwenOCR) -> None:
+        self._ocr = ocr
+        self._closer: threading.Thread | None = None
+        self._usual: Any = None
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            self._usual = signal.signal(signal.SIGINT, self._interrupt)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._usual is not None:
+            signal.signal(signal.SIGINT, self._usual)
+
+    def check(self) -> None:
+        """Go no further once Ctrl-C was pressed.
+
+        Raises:
+            KeyboardInterrupt: It was.
+        """
+        if self._closer is not None:
+            raise KeyboardInterrupt
+
+    def _interrupt(self, *_: object) -> None:
+        if self._closer is not None:
+            os._exit(INTERRUPTED)
+        # The thread that was interrupted may hold any lock, also that of standard error.
+        self._closer = threading.Thread(target=self._ocr.close)
+        os.write(2, b"qwen-ocr: stopping; calls under way are finished and remembered. Ctrl-C again ends at once.\n")
+        self._closer.start()
 
 
 _MATTERS_NOT = {
