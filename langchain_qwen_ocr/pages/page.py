@@ -150,9 +150,19 @@ class Page(ABC):
         self.source = source
         self.page_index = page_index
         self.total_pages = total_pages
-        self.page_label = page_label
+        self._page_label = page_label
         self.size_px = size_px
-        self.size_pt = size_pt
+        self._size_pt = size_pt
+
+    @property
+    def page_label(self) -> str | None:
+        """The number printed on the page, where the file says it."""
+        return self._page_label
+
+    @property
+    def size_pt(self) -> SizePt | None:
+        """The upright page on paper, for a PDF."""
+        return self._size_pt
 
     @property
     def page_number(self) -> int:

@@ -46,6 +46,8 @@ _BYTES_AN_OPENING = 32 << 20
 """Likewise, by what the pages weigh on average."""
 _OPENING_S_A_PAGE = 0.0005
 """How long opening anew may take, for each page loaded since the last time: a broken table is slow to rebuild."""
+_LARGEST_KEPT_BYTES = (32 << 20) - 8192
+"""Of one block of memory: glibc's own limit (DEFAULT_MMAP_THRESHOLD_MAX), less its bookkeeping."""
 _MAX_DPI = 1200.0
 _SMALL_SIDE_PX = 1500.0
 """A page is drawn at one pixel a point, and no larger than this, to see whether its text is there."""
@@ -60,6 +62,10 @@ class _Library:
         self._open: set[Any] = set()
         # Registered after PDFium's own, so it runs before PDFium is taken down.
         atexit.register(self._close_all)
+        # PDFium takes some twenty megabytes for a scan and gives them back, page by page; the system takes longer to
+        # hand them out than PDFium to fill them. From the largest block that was ever freed glibc learns how much to
+        # keep. This one is never touched; other allocators do not mind.
+        bytes(_LARGEST_KEPT_BYTES)
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
@@ -256,23 +262,31 @@ def open_pdf(content: Content, ranges: PageRanges, limits: SourceLimits, *, pass
         yield PdfPage(file, index)
 
 
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What a PDF says of a page without drawing it."""
+
+    size_pt: SizePt | None = None
+    label: str | None = None
+
+
 class PdfPage(Page):
     """A page of a PDF, loaded each time it is drawn."""
 
     def __init__(self, file: PdfFile, page_index: int) -> None:
-        size_pt, label = None, ""
-        with contextlib.suppress(SourceError), _pdfium(file.name, source=file.name):
-            # A page that cannot be measured cannot be drawn either, and says so then.
-            size_pt = SizePt(*file.document.get_page_size(page_index))
-            label = file.document.get_page_label(page_index)
-        super().__init__(
-            source=file.name,
-            page_index=page_index,
-            total_pages=file.total_pages,
-            page_label=label or None,
-            size_pt=size_pt,
-        )
+        super().__init__(source=file.name, page_index=page_index, total_pages=file.total_pages)
         self._file = file
+        self._facts: _Facts | None = None
+
+    @property
+    def page_label(self) -> str | None:
+        """The number printed on the page, where the file says it."""
+        return self._known().label
+
+    @property
+    def size_pt(self) -> SizePt | None:
+        """The upright page on paper; None where it cannot be measured, nor be drawn."""
+        return self._known().size_pt
 
     def draw(self, options: ImageOptions) -> StoredPicture | Drawing:
         """The page's one picture when it is nothing else and may be sent, otherwise its pixels."""
@@ -312,9 +326,24 @@ class PdfPage(Page):
         with _pdfium(str(self), source=self.source, page_index=self.page_index):
             page = self._file.load(self.page_index)
             try:
+                self._facts = self._facts or self._look_up()
                 yield page
             finally:
                 page.close()
+
+    def _known(self) -> _Facts:
+        # Looked up when somebody asks, or when the page is drawn: listing pages does not wait for PDFium.
+        if self._facts is None:
+            facts = _Facts()
+            with contextlib.suppress(SourceError), _pdfium(self.source, source=self.source):
+                facts = self._look_up()
+            self._facts = facts
+        return self._facts
+
+    def _look_up(self) -> _Facts:
+        document = self._file.document
+        size_pt = SizePt(*document.get_page_size(self.page_index))
+        return _Facts(size_pt, document.get_page_label(self.page_index) or None)
 
     def _check_pictures(self, look: _Look) -> None:
         most = _PDF_PICTURE_FACTOR * self._file.limits.max_pixels
@@ -420,8 +449,31 @@ def _only_jpeg(page: Any, objects: list[Any], box: tuple[float, float, float, fl
         or not _covers(picture.get_matrix(), box)
     ):
         return None
-    data = bytes(picture.get_data())
-    return _plain_jpeg(data, Size(*picture.get_px_size()))
+    return _plain_jpeg(_stored_bytes(picture), Size(*picture.get_px_size()))
+
+
+class _Scratch(threading.local):
+    """Memory that a thread uses again and again: fresh memory takes the system longer than what is done in it."""
+
+    def __init__(self) -> None:
+        self._memory = bytearray()
+
+    def of(self, length: int) -> memoryview:
+        """So many bytes, whatever is in them; they are the next caller's too."""
+        if len(self._memory) < length:
+            self._memory = bytearray(length)
+        return memoryview(self._memory)[:length]
+
+
+_scratch = _Scratch()
+
+
+def _stored_bytes(picture: Any) -> bytes:  # noqa: ANN401
+    """The picture's file as it stands in the PDF."""
+    length = pdfium_c.FPDFImageObj_GetImageDataRaw(picture, None, 0)
+    scratch = _scratch.of(length)
+    pdfium_c.FPDFImageObj_GetImageDataRaw(picture, (ctypes.c_ubyte * length).from_buffer(scratch), length)
+    return bytes(scratch)
 
 
 def _covers(matrix: Any, box: tuple[float, float, float, float]) -> bool:  # noqa: ANN401
@@ -472,11 +524,45 @@ def jpeg_frame(data: bytes) -> JpegFrame | None:
     return None
 
 
+class _Bitmaps:
+    """Memory for pixels, used again once nobody holds the picture any more.
+
+    A page has some fifteen megabytes, and the system takes a fifth of the time of drawing to hand out as much anew.
+    """
+
+    KEPT_BYTES = 64 << 20
+    """As much as four A4 pages at 200 px per inch."""
+
+    def __init__(self) -> None:
+        self._free: deque[bytearray] = deque()
+
+    def take(self, length: int) -> ctypes.Array[ctypes.c_ubyte]:
+        """An array of so many bytes, whatever is in them."""
+        try:
+            memory = self._free.pop()
+        except IndexError:
+            memory = bytearray(length)
+        if not length <= len(memory) <= 2 * length:
+            memory = bytearray(length)
+        array = (ctypes.c_ubyte * length).from_buffer(memory)
+        weakref.finalize(array, self._give_back, memory).atexit = False
+        return array
+
+    def _give_back(self, memory: bytearray) -> None:
+        # Runs wherever the last picture is let go, in the garbage collector too, so it must not wait for a lock.
+        if sum(map(len, tuple(self._free))) + len(memory) <= self.KEPT_BYTES:
+            self._free.append(memory)
+
+
+_bitmaps = _Bitmaps()
+
+
 @dataclass(frozen=True, slots=True)
 class _Pixels:
     """What PDFium drew, four bytes a pixel, the last unused."""
 
     buffer: Any
+    """An array of ctypes."""
     size_px: Size
 
     def image(self) -> Image.Image:
@@ -491,7 +577,7 @@ def _render(page: Any, size_px: Size) -> _Pixels:  # noqa: ANN401
     does not know the lock.
     """
     width, height = size_px
-    buffer = (ctypes.c_ubyte * (4 * width * height))()
+    buffer = _bitmaps.take(4 * width * height)
     bitmap = pdfium_c.FPDFBitmap_CreateEx(width, height, pdfium_c.FPDFBitmap_BGRx, buffer, 4 * width)
     if not bitmap:
         raise ValueError(f"no bitmap of {width}x{height} px")

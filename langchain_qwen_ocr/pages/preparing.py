@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
+import sys
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, BinaryIO
 
 from PIL import Image
 
@@ -200,9 +203,19 @@ _ENCODERS: dict[ImageFormat, _Encoder] = {
 def _encode(image: Image.Image, image_format: ImageFormat, quality: int) -> _Encoded:
     encoder = _ENCODERS[image_format]
     mode = encoder.modes.get(image.mode, image.mode)
-    buffer = io.BytesIO()
     settings = {**encoder.options, **({"quality": quality} if encoder.takes_quality else {})}
     # Metadata of the source (profiles, EXIF with its orientation) must not follow the picture.
     bare = image if image.mode == mode else image.convert(mode)
-    bare.save(buffer, image_format, icc_profile=None, exif=b"", **settings)
-    return _Encoded(data=buffer.getvalue(), mime_type=f"image/{image_format}", size_px=Size(*image.size))
+    with _memory_file() as file:
+        bare.save(file, image_format, icc_profile=None, exif=b"", **settings)
+        file.seek(0)
+        data = file.read()
+    return _Encoded(data=data, mime_type=f"image/{image_format}", size_px=Size(*image.size))
+
+
+def _memory_file() -> BinaryIO:
+    """A file in memory, on Linux one of the system's: while Pillow encodes into such a file, other threads go on."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):  # not every sandbox allows it
+            return os.fdopen(os.memfd_create("page"), "w+b", buffering=0)
+    return io.BytesIO()

@@ -15,6 +15,7 @@ from PIL import Image
 from langchain_qwen_ocr.errors import SourceError
 from langchain_qwen_ocr.geometry import PixelBudget, Quad, Size, SizePt, smart_resize
 from langchain_qwen_ocr.pages import ImageOptions, PreparedImage, SourceLimits, open_pages, prepare
+from langchain_qwen_ocr.pages.page import Drawing
 from tests.pages.documents import (
     BLUE,
     block,
@@ -268,6 +269,20 @@ def test_the_file_is_closed_with_its_pages(tmp_path):
     del page
     gc.collect()
     assert str(path) not in open_files()
+
+
+def test_a_picture_stays_as_it_is_while_others_are_drawn():
+    """Memory is used again only when nobody holds the picture that is in it."""
+    pages = list(open_pages(pdf(*(line_of_text(f"page {i}") for i in range(6)))))
+    held = [drawing.image for page in pages[:2] if isinstance(drawing := page.draw(ImageOptions()), Drawing)]
+    seen = [image.tobytes() for image in held]
+    for page in pages[2:]:
+        page.draw(ImageOptions())
+    gc.collect()
+    for page in pages[2:]:
+        page.draw(ImageOptions())
+    assert [image.tobytes() for image in held] == seen
+    assert len(set(seen)) == 2
 
 
 def test_pages_are_prepared_in_threads():

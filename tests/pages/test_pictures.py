@@ -234,6 +234,19 @@ def test_grey_in_colour_is_sent_grey():
     assert Image.open(io.BytesIO(image.data)).mode == "L"
 
 
+@pytest.mark.parametrize("image_format", ["jpeg", "png", "webp"])
+def test_a_system_without_files_in_memory(monkeypatch, image_format):
+    """The same bytes come out where the system has no such files, or does not allow them."""
+    source, options = encoded(noisy(300, 200), "BMP"), ImageOptions(image_format=image_format)
+    usual = prepared(source, options).data
+
+    def refuse(name: str) -> int:
+        raise PermissionError(name)
+
+    monkeypatch.setattr("os.memfd_create", refuse, raising=False)
+    assert prepared(source, options).data == usual
+
+
 def test_the_data_url_stays_within_its_limit():
     """A picture that is too long is squeezed, with a warning, and still maps to its page."""
     image = prepared(noisy(), ImageOptions(max_data_url_chars=60_000))
