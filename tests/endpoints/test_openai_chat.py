@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import dataclasses
 import gc
 import json
 import pickle
@@ -27,8 +28,9 @@ from langchain_qwen_ocr.errors import (
     ServiceUnavailableError,
     UnsupportedTaskError,
 )
-from langchain_qwen_ocr.exchange import Completion
+from langchain_qwen_ocr.exchange import Completion, build_request
 from langchain_qwen_ocr.geometry import PixelBudget
+from langchain_qwen_ocr.tasks.free_prompt import FreePrompt
 from langchain_qwen_ocr.tasks.text_recognition import PROMPT
 from langchain_qwen_ocr.testing import (
     Reply,
@@ -80,6 +82,24 @@ def test_the_body():
         ],
         "stream": False,
     }
+
+
+@pytest.mark.parametrize("pages", [1, 3])
+async def test_a_body_of_several_pieces(pages):
+    """Large pictures are encoded piece by piece; the length that is announced is that of what is sent."""
+    data = [bytes([n]) * (500_000 + n) for n in range(pages)]
+    (image,) = request().images
+    one = build_request(FreePrompt("What is it?"), [dataclasses.replace(image, data=each) for each in data], model="m")
+    transport = ScriptedTransport("Hello")
+    endpoint(transport).complete(one)
+    await endpoint(transport).acomplete(one)
+
+    for sent in transport.requests:
+        assert sent.headers["content-length"] == str(len(sent.content))
+        assert "transfer-encoding" not in sent.headers
+        *pictures, _ = json.loads(sent.content)["messages"][0]["content"]
+        urls = [picture["image_url"]["url"] for picture in pictures]
+        assert [base64.b64decode(url.partition(",")[2], validate=True) for url in urls] == data
 
 
 def test_the_longest_answer_is_sent_when_it_is_chosen():
