@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, Self, TypeAlias, TypeVar, cast, get_args, overload
@@ -59,12 +60,15 @@ Source: TypeAlias = "str | os.PathLike[str] | bytes | BinaryIO | Image.Image | _
 """A path or an https address, bytes, a file opened for bytes, a PIL image, or anything with `as_bytes()`."""
 
 _TEXT: Task[Any] = TextRecognition()
-_PREPARING_AHEAD = 2
-"""Pages rendered and encoded while all calls are in flight, so that a call never waits for its picture."""
+_AHEAD = 0.5
+"""How many pages are rendered and encoded beyond those in flight, as a part of these: when answers come close after
+one another, the next calls do not wait for their pictures."""
 _PREPARING_THREADS = max(2, min(4, os.cpu_count() or 2))
 """Threads that render and encode. Few, since each keeps the memory of the largest picture it has held."""
+_MOMENT_S = 0.002
+"""How long, in seconds, pages are gathered before those that are there are begun."""
 _REMEMBERING_S = 10.0
-"""How long answers may take to be remembered when all calls have ended; what is left waits to be repeated."""
+"""How long, in seconds, answers may take to be remembered when all calls have ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +199,7 @@ class QwenOCR:
             region=region,
         )
         self._window = self.max_concurrency
-        self._calling = _Pool(self.max_concurrency + _PREPARING_AHEAD)
+        self._calling = _Pool(self.max_concurrency)
         self._preparing = _Pool(_PREPARING_THREADS)
         self._is_remembering = cache is not None
         self._abandoned: set[asyncio.Task[Reading[Any]]] = set()
@@ -326,20 +330,18 @@ class QwenOCR:
             OptionError: An argument cannot work.
         """
         opening = partial(open_pages, pages=pages, password=password, limits=self._limits)
-        with closing(_jobs(source, task, opening, together=together)) as jobs:
+        with closing(_in_turn(_jobs(source, task, opening, together=together))) as jobs:
             window: deque[Future[Reading[Any]]] = deque()
             stop = _Stop(self._calling.closing)
             try:
                 for job in jobs:
-                    window.append(self._calling.submit(self._read_job, job, task, stop))
-                    while window and (window[0].done() or len(window) >= self._window + _PREPARING_AHEAD):
+                    window.append(self._begin(job, task, stop))
+                    while window and (window[0].done() or len(window) >= self._most_pages):
                         yield window.popleft().result()
                 while window:
                     yield window.popleft().result()
             finally:
                 stop.read_closed = True
-                for future in window:
-                    future.cancel()
 
     @overload
     def aread(
@@ -373,13 +375,14 @@ class QwenOCR:
     ) -> AsyncIterator[Reading[Any]]:
         """The same as `read`, on the running event loop; rendering and encoding happen in threads."""
         opening = partial(open_pages, pages=pages, password=password, limits=self._limits)
-        jobs = _jobs(source, task, opening, together=together)
+        jobs = _in_turn(_jobs(source, task, opening, together=together))
         window: deque[asyncio.Task[Reading[Any]]] = deque()
         stop = _Stop(self._calling.closing)
         try:
-            while (job := await asyncio.to_thread(next, jobs, None)) is not None:
-                window.append(asyncio.create_task(self._aread_job(job, task, stop)))
-                while window and (window[0].done() or len(window) >= self._window + _PREPARING_AHEAD):
+            while some := await asyncio.to_thread(_some, jobs, self._most_pages - len(window)):
+                for job in some:
+                    window.append(asyncio.create_task(self._aread_job(job, task, stop)))
+                while window and (window[0].done() or len(window) >= self._most_pages):
                     yield await window.popleft()
             while window:
                 yield await window.popleft()
@@ -387,6 +390,11 @@ class QwenOCR:
             stop.read_closed = True
             await self._abandon(window)
             jobs.close()
+
+    @property
+    def _most_pages(self) -> int:
+        """How many pages are worked on at a time."""
+        return self._window + max(2, int(self._window * _AHEAD))
 
     async def _abandon(self, tasks: Iterable[asyncio.Task[Reading[Any]]]) -> None:
         """Let calls under way come to their end where their answers are remembered; otherwise end them now."""
@@ -448,9 +456,9 @@ class QwenOCR:
         await asyncio.to_thread(self._close_threads)
 
     def _close_threads(self) -> None:
-        # In this order: calls that are under way end in a reading.
-        self._calling.close()
+        # In this order: what was prepared ends in a reading, if only one that says that it was not sent.
         self._preparing.close()
+        self._calling.close()
 
     def __enter__(self) -> Self:
         return self
@@ -470,15 +478,47 @@ class QwenOCR:
     def __getstate__(self) -> object:
         raise TypeError("A QwenOCR holds a key and open connections and is not pickled: make one in each process.")
 
-    def _read_job(self, job: _Job, task: Task[R], stop: _Stop) -> Reading[R]:
-        if isinstance(job, _Unopened):
-            return _failed_source(job, task)
-        try:
-            return _converse(converse(job, self.question(task)), self._endpoint, self._preparing, stop)
-        except QwenOCRError as error:
-            return self._failed(job, task, error)
+    def _begin(self, job: _Job | Exception, task: Task[R], stop: _Stop) -> Future[Reading[R]]:
+        """A reading to come. One thread prepares the picture, then another makes the call and reads the answer."""
+        reading: Future[Reading[R]] = Future()
 
-    async def _aread_job(self, job: _Job, task: Task[R], stop: _Stop) -> Reading[R]:
+        def prepare(pages: tuple[Page, ...]) -> None:
+            with self._settling(pages, task, reading):
+                if stop:
+                    raise not_sent(pages[0])
+                conversation = converse(pages, self.question(task))
+                step = _step(partial(next, conversation))
+                if isinstance(step, Reading):
+                    reading.set_result(step)
+                else:
+                    self._calling.submit(call, pages, conversation, step)
+
+        def call(pages: tuple[Page, ...], conversation: Conversation[R], request: OCRRequest[Any]) -> None:
+            with self._settling(pages, task, reading):
+                reading.set_result(_converse(conversation, request, self._endpoint, stop))
+
+        if isinstance(job, Exception):
+            reading.set_exception(job)
+        elif isinstance(job, _Unopened):
+            reading.set_result(_failed_source(job, task))
+        else:
+            self._preparing.submit(prepare, job)
+        return reading
+
+    @contextmanager
+    def _settling(self, pages: tuple[Page, ...], task: Task[R], reading: Future[Reading[R]]) -> Iterator[None]:
+        """Makes what is raised the reading's."""
+        try:
+            try:
+                yield
+            except QwenOCRError as error:
+                reading.set_result(self._failed(pages, task, error))
+        except BaseException as error:  # noqa: BLE001 - raised by whoever takes the reading
+            reading.set_exception(error)
+
+    async def _aread_job(self, job: _Job | Exception, task: Task[R], stop: _Stop) -> Reading[R]:
+        if isinstance(job, Exception):
+            raise job
         if isinstance(job, _Unopened):
             return _failed_source(job, task)
         try:
@@ -544,38 +584,54 @@ def _tolerant(source: Source, opening: Opening) -> Iterator[_Job]:
         yield _Unopened(error)
 
 
-def _converse(conversation: Conversation[R], endpoint: Endpoint, preparing: _Pool, stop: _Stop) -> Reading[R]:
-    """Carry requests and completions between a conversation and an endpoint until there is a reading.
+def _in_turn(jobs: Generator[_Job]) -> Generator[_Job | Exception]:
+    """The jobs, then what broke them off: it is raised when the pages before it are read."""
+    try:
+        yield from jobs
+    except Exception as error:  # noqa: BLE001 - anybody's iterable may be the source
+        yield error
 
-    The first picture is prepared by the threads of *preparing*. What follows an answer is done here: it is seldom
-    more than reading the answer, which would wait behind the pictures of all pages to come.
-    """
-    step = preparing.submit(_step, partial(next, conversation)).result()
-    while not isinstance(step, Reading):
+
+def _some(jobs: Iterator[T], most: int) -> list[T]:
+    """The next jobs, as many as come within a moment, up to *most*; none at the end."""
+    began_s, some = time.perf_counter(), []
+    for job in jobs:
+        some.append(job)
+        if len(some) >= most or time.perf_counter() - began_s > _MOMENT_S:
+            break
+    return some
+
+
+def _converse(conversation: Conversation[R], step: OCRRequest[Any], endpoint: Endpoint, stop: _Stop) -> Reading[R]:
+    """Carry requests and completions between a conversation and an endpoint until there is a reading."""
+    while True:
         advance: Callable[[], OCRRequest[Any]]
         try:
             if stop:
-                raise not_sent(step)
+                raise not_sent(step.page)
             advance = partial(conversation.send, endpoint.complete(step))
         except (EndpointError, BudgetError) as error:
             advance = partial(conversation.throw, error)
-        step = _step(advance)
-    return step
+        following = _step(advance)
+        if isinstance(following, Reading):
+            return following
+        step = following
 
 
 async def _aconverse(
     conversation: Conversation[R], endpoint: Endpoint, preparing: _Pool, calling: _Pool, stop: _Stop
 ) -> Reading[R]:
-    """The same with the call made on the event loop, and what follows it in one of the threads of *calling*."""
+    """The same with the call made on the event loop, and what precedes and follows it in threads of these pools."""
     step = await asyncio.wrap_future(preparing.submit(_step, partial(next, conversation)))
     while not isinstance(step, Reading):
         advance: Callable[[], OCRRequest[Any]]
         try:
             if stop:
-                raise not_sent(step)
+                raise not_sent(step.page)
             advance = partial(conversation.send, await endpoint.acomplete(step))
         except (EndpointError, BudgetError) as error:
             advance = partial(conversation.throw, error)
+        # Not in a thread that prepares: reading an answer would wait behind the pictures of all pages to come.
         step = await asyncio.wrap_future(calling.submit(_step, advance))
     return step
 
@@ -629,8 +685,17 @@ class _Pool:
     def submit(self, work: Callable[..., T], *arguments: Any) -> Future[T]:
         with self._lock:
             if self._executor is None:
-                self._executor = ThreadPoolExecutor(self._workers, thread_name_prefix="qwen-ocr")
+                self._executor = self._started()
             return self._executor.submit(work, *arguments)
+
+    def _started(self) -> ThreadPoolExecutor:
+        executor = ThreadPoolExecutor(self._workers, thread_name_prefix="qwen-ocr")
+        # All at once: a thread started while others are at work waits for the interpreter's lock, and its starter too.
+        gate = threading.Event()
+        for _ in range(self._workers):
+            executor.submit(gate.wait)
+        gate.set()
+        return executor
 
     def announce_close(self) -> None:
         """Let those who watch `closing` know; the threads go on until `close`."""
@@ -643,7 +708,7 @@ class _Pool:
         with self._lock:
             executor, self._executor = self._executor, None
         if executor is not None:
-            executor.shutdown(wait=True, cancel_futures=True)
+            executor.shutdown()
 
 
 def _api_key(given: str | SecretStr | None) -> SecretStr:

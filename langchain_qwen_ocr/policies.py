@@ -386,6 +386,8 @@ class AdaptiveLimiter:
         self._pace = 1.0
         self._pace_set_s = now_s
         self._throttled_s = float("-inf")
+        self._last_start_s = float("-inf")
+        self._least_gap_s = 60 / rate_limit.requests_per_minute
 
     @property
     def pace(self) -> float:
@@ -396,10 +398,19 @@ class AdaptiveLimiter:
     def reserve(self, tokens: int = 0) -> float:
         """Take the next turn; the answer is how long to wait for it, in seconds."""
         with self._lock:
-            pace = self._refill()
-            self._requests.take(1)
-            self._tokens.take(tokens)
-            return max(self._requests.debt_s(pace), self._tokens.debt_s(pace))
+            return self._reserve(tokens)
+
+    def _reserve(self, tokens: int) -> float:
+        pace = self._refill()
+        self._requests.take(1)
+        self._tokens.take(tokens)
+        now_s = self._clock.now_s()
+        start_s = now_s + self._requests.debt_s(pace)
+        if self._last_start_s > now_s:
+            # Turns given while the pace was lower come late; those given since must not fall among them.
+            start_s = max(start_s, self._last_start_s + self._least_gap_s)
+        self._last_start_s = start_s
+        return max(start_s - now_s, self._tokens.debt_s(pace))
 
     def settle(self, tokens: int) -> None:
         """Count tokens that were used beyond what was reserved; give back when negative."""
@@ -442,11 +453,13 @@ class AdaptiveLimiter:
         return True
 
     def _try(self, tokens: int) -> bool:
-        wait_s = self.reserve(tokens)
-        if wait_s > 0:
-            with self._lock:
+        with self._lock:
+            last_start_s = self._last_start_s
+            wait_s = self._reserve(tokens)
+            if wait_s > 0:
                 self._requests.take(-1)
                 self._tokens.take(-tokens)
+                self._last_start_s = last_start_s
         return wait_s == 0
 
     def _refill(self) -> float:
@@ -571,10 +584,10 @@ class LimitedEndpoint(_Wrapper):
         try:
             place.result()
             if not self._limiter.acquire(tokens=tokens, stop=under_way.closing):
-                raise not_sent(request)
+                raise not_sent(request.page)
             with under_way.one_more(), self._observed(tokens) as record:
                 if under_way.closing.is_set():
-                    raise not_sent(request)
+                    raise not_sent(request.page)
                 return record(self._endpoint.complete(request))
         finally:
             self._slots.give_back(place)
@@ -584,12 +597,13 @@ class LimitedEndpoint(_Wrapper):
         tokens, under_way = _expected_tokens(request), self._under_way
         place = self._slots.take()
         try:
-            await asyncio.wrap_future(place)
+            if not place.done():
+                await asyncio.wrap_future(place)
             if not await self._limiter.aacquire(tokens=tokens):
-                raise not_sent(request)
+                raise not_sent(request.page)
             with under_way.one_more(), self._observed(tokens) as record:
                 if under_way.closing.is_set():
-                    raise not_sent(request)
+                    raise not_sent(request.page)
                 return record(await self._endpoint.acomplete(request))
         finally:
             self._slots.give_back(place)
@@ -630,9 +644,9 @@ class LimitedEndpoint(_Wrapper):
             raise
 
 
-def not_sent(request: OCRRequest[Result]) -> EndpointError:
-    """The error of a request that nobody waits for any more."""
-    return EndpointError(f"{request.page}: closed while it waited for its turn; it was not sent.")
+def not_sent(page: object) -> EndpointError:
+    """The error of a page that nobody waits for any more."""
+    return EndpointError(f"{page}: closed while it waited for its turn; it was not sent.")
 
 
 _EXPECTED_TEXT_TOKENS: Final = 256

@@ -7,7 +7,7 @@ import contextlib
 import io
 import pickle
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +80,29 @@ def test_pages_come_in_order_whatever_is_answered_first(tmp_path: Path) -> None:
     assert [reading.text for reading in readings] == [f"shade {shade}" for shade in shades]
     assert [reading.page_number for reading in readings] == list(range(1, 11))
     assert service.refusals == []
+
+
+@pytest.mark.parametrize("how", ["read", "aread"])
+async def test_sources_that_break_off(how: str) -> None:
+    """What the caller's own iterable raises comes after the pages before it: they are paid for."""
+
+    def sources() -> Iterator[bytes]:
+        yield picture(10)
+        yield picture(20)
+        raise LookupError("no more")
+
+    ocr, texts = reader(StrictService(lambda sent: f"shade {shade_of_sent(sent)}")), []
+
+    async def take_all() -> None:
+        if how == "aread":
+            async for reading in ocr.aread(sources()):
+                texts.append(reading.text)  # noqa: PERF401 - it raises at the end
+        else:
+            texts.extend(reading.text for reading in ocr.read(sources()))
+
+    with pytest.raises(LookupError, match="no more"):
+        await take_all()
+    assert texts == ["shade 10", "shade 20"]
 
 
 def test_reading_is_lazy(tmp_path: Path) -> None:

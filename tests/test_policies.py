@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from langchain_core.rate_limiters import InMemoryRateLimiter
 
@@ -285,6 +285,7 @@ def test_true_counts_are_settled():
     st.integers(1, 1000),
     st.lists(st.tuples(st.floats(0, 30), st.booleans()), max_size=120),
 )
+@example(1, [(0.0, True), (0.0, False), (0.0, False), (5.0, False), (8.0, False)])
 def test_starts_are_bounded_in_any_span(per_minute, events):
     """In any span of time at most what was saved up and what came in is started, whatever happens."""
     clock = ManualClock()
