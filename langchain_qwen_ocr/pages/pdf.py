@@ -326,7 +326,7 @@ class PdfPage(Page):
         with _pdfium(str(self), source=self.source, page_index=self.page_index):
             page = self._file.load(self.page_index)
             try:
-                self._facts = self._facts or self._look_up()
+                self._facts = self._facts or self._look_up(SizePt(*page.get_size()))
                 yield page
             finally:
                 page.close()
@@ -336,14 +336,12 @@ class PdfPage(Page):
         if self._facts is None:
             facts = _Facts()
             with contextlib.suppress(SourceError), _pdfium(self.source, source=self.source):
-                facts = self._look_up()
+                facts = self._look_up(SizePt(*self._file.document.get_page_size(self.page_index)))
             self._facts = facts
         return self._facts
 
-    def _look_up(self) -> _Facts:
-        document = self._file.document
-        size_pt = SizePt(*document.get_page_size(self.page_index))
-        return _Facts(size_pt, document.get_page_label(self.page_index) or None)
+    def _look_up(self, size_pt: SizePt) -> _Facts:
+        return _Facts(size_pt, self._file.document.get_page_label(self.page_index) or None)
 
     def _check_pictures(self, look: _Look) -> None:
         most = _PDF_PICTURE_FACTOR * self._file.limits.max_pixels
