@@ -62,6 +62,8 @@ class Question(Generic[R]):
     """Whether pages are turned upright first."""
     tiles: bool = False
     """Whether pages too large or too long for one look are read in parts."""
+    check: Callable[[Page], object] | None = None
+    """Called with a page before it is rendered; raises when it is certain that it would not be sent."""
 
     def request(self, pages: Sequence[Page]) -> OCRRequest[R]:
         """The request for one page, or for several together.
@@ -104,6 +106,8 @@ def converse(pages: Sequence[Page], question: Question[R]) -> Conversation[R]:
     layer = page.inspect_text_layer() if _wants_text_layer(question) else None
     if layer is not None and not layer.doubts:
         return read_text_layer(layer, page, question)
+    if question.check is not None:
+        question.check(page)
     if question.auto_orient:
         page = UprightPage(page)
     best = (yield from _in_tiles(page, question)) or (yield from _ask((page,), question))

@@ -176,6 +176,14 @@ class SQLiteStore:
         """
         self._with_connection(lambda connection: connection.execute(_PUT, (key, value, time.time())))
 
+    def is_empty(self) -> bool:
+        """Whether it holds nothing.
+
+        Raises:
+            OSError: The file cannot be read.
+        """
+        return self._with_connection(lambda connection: connection.execute(_ANY).fetchone()) is None
+
     def __len__(self) -> int:
         """How many entries it holds."""
         row = self._with_connection(lambda connection: connection.execute(_COUNT).fetchone())
@@ -247,6 +255,7 @@ _CREATE: Final = (
 )
 _GET: Final = "SELECT value FROM completions_1 WHERE key = ?"
 _PUT: Final = "INSERT OR REPLACE INTO completions_1 (key, value, stored_at) VALUES (?, ?, ?)"
+_ANY: Final = "SELECT 1 FROM completions_1 LIMIT 1"
 _COUNT: Final = "SELECT count(*) FROM completions_1"
 
 

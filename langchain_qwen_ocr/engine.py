@@ -188,7 +188,7 @@ class QwenOCR:
             http_client=http_client,
             http_async_client=http_async_client,
         )
-        self._endpoint = with_policies(
+        policies = with_policies(
             calls,
             max_concurrency=max_concurrency,
             max_retries=max_retries,
@@ -198,6 +198,8 @@ class QwenOCR:
             budget=budget,
             region=region,
         )
+        self._endpoint: Endpoint = policies
+        self._check_budget = None if budget is None else partial(policies.check_budget, model=self.model)
         self._window = self.max_concurrency
         self._calling = _Pool(self.max_concurrency)
         self._preparing = _Pool(_PREPARING_THREADS)
@@ -279,6 +281,7 @@ class QwenOCR:
             text_layer=self._text_layer,
             auto_orient=self._auto_orient,
             tiles=self._tiles,
+            check=self._check_budget,
         )
 
     @overload

@@ -57,7 +57,7 @@ def with_policies(
     budget: Budget | None = None,
     region: str = "beijing",
     clock: Clock | None = None,
-) -> Endpoint:
+) -> Wrapper:
     """*endpoint* within its limits and budget, repeated where that helps, its answers remembered.
 
     Args:
@@ -76,7 +76,7 @@ def with_policies(
     """
     clock = clock or _SYSTEM_CLOCK
     limiter = rate_limiter if rate_limiter is not None else rate_limit and AdaptiveLimiter(rate_limit, clock=clock)
-    wrapped: Endpoint = LimitedEndpoint(endpoint, limiter=limiter, max_concurrency=max_concurrency)
+    wrapped: Wrapper = LimitedEndpoint(endpoint, limiter=limiter, max_concurrency=max_concurrency)
     wrapped = RetryingEndpoint(wrapped, RetryPolicy(max_retries=max_retries), clock=clock)
     if budget is not None:
         wrapped = BudgetedEndpoint(wrapped, budget, region=region)
@@ -126,11 +126,19 @@ class SystemClock:
 _SYSTEM_CLOCK: Final = SystemClock()
 
 
-class _Wrapper:
-    """An endpoint round another one; closing it closes what is inside."""
+class Wrapper:
+    """An endpoint round another one, which passes everything on; closing it closes what is inside."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
+
+    def complete(self, request: OCRRequest[Result]) -> Completion:
+        """The answer to one request."""
+        return self._endpoint.complete(request)
+
+    async def acomplete(self, request: OCRRequest[Result]) -> Completion:
+        """The same without blocking the running event loop."""
+        return await self._endpoint.acomplete(request)
 
     def close(self) -> None:
         """Give up what the endpoint inside holds."""
@@ -145,6 +153,15 @@ class _Wrapper:
             await aclose()
         else:
             self.close()
+
+    def check_budget(self, page: object, *, model: str) -> None:
+        """Refuse a page before it is rendered, when it is certain that it would not be sent.
+
+        Raises:
+            BudgetError: Not even the smallest page would be.
+        """
+        if isinstance(self._endpoint, Wrapper):
+            self._endpoint.check_budget(page, model=model)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._endpoint!r})"
@@ -255,7 +272,7 @@ class _Attempts:
         return dataclasses.replace(completion, attempts=completion.attempts + self._calls)
 
 
-class RetryingEndpoint(_Wrapper):
+class RetryingEndpoint(Wrapper):
     """Repeats calls that failed and may succeed later: throttling, trouble of the service, broken connections.
 
     Which errors these are is `EndpointError.retryable`. A call that timed out is repeated once, since a long answer
@@ -549,7 +566,7 @@ class _CallsUnderWay:
             self._changed.wait_for(lambda: self._count == 0)
 
 
-class LimitedEndpoint(_Wrapper):
+class LimitedEndpoint(Wrapper):
     """Calls an endpoint no faster and no more at once than allowed, whoever calls.
 
     Args:
@@ -685,7 +702,7 @@ class Budget:
                 raise OptionError(f"{cap.name} is at least 0, not {value!r}.")
 
 
-class BudgetedEndpoint(_Wrapper):
+class BudgetedEndpoint(Wrapper):
     """Sends nothing more once a cap would be passed; what is under way is finished.
 
     Before a call its pictures and prompt are set aside at their expected price, so that many calls at once do not
@@ -720,15 +737,23 @@ class BudgetedEndpoint(_Wrapper):
         with self._set_aside(request) as record:
             return record(await self._endpoint.acomplete(request))
 
+    def check_budget(self, page: object, *, model: str) -> None:
+        """Refuse a page before it is rendered, when not even one without a picture would be sent."""
+        price = price_of(model, self._region)
+        cost = Decimal(0) if price is None else cost_of(_EXPECTED_TEXT_TOKENS, 0, price)
+        with self._lock:
+            self._refuse(_Tally(1, _EXPECTED_TEXT_TOKENS, cost), page)
+
+    def _refuse(self, expected: _Tally, page: object) -> None:
+        passed = (self._spent + expected).first_passed(self._budget)
+        if passed is not None:
+            raise BudgetError(f"{page}: not sent, since {passed} would be passed. Raise it and read what is missing.")
+
     @contextmanager
     def _set_aside(self, request: OCRRequest[Result]) -> Iterator[Callable[[Completion], Completion]]:
         expected, used = self._expected(request), _Tally()
         with self._lock:
-            passed = (self._spent + expected).first_passed(self._budget)
-            if passed is not None:
-                raise BudgetError(
-                    f"{request.page}: not sent, since {passed} would be passed. Raise it and read what is missing."
-                )
+            self._refuse(expected, request.page)
             self._spent += expected
 
         def record(completion: Completion) -> Completion:
@@ -781,7 +806,7 @@ class _Tally:
 # Cache
 
 
-class CachedEndpoint(_Wrapper):
+class CachedEndpoint(Wrapper):
     """Remembers answers, and refusals that would come again, so that nothing is paid for twice.
 
     Kept are answers that another call would not better: read without fault, blank, or refused. A cut, looping or
@@ -798,6 +823,13 @@ class CachedEndpoint(_Wrapper):
         super().__init__(endpoint)
         self._store = store
         self._now_s = now_s
+        is_empty: Callable[[], bool] | None = getattr(store, "is_empty", None)
+        self._began_empty = is_empty is not None and is_empty()
+
+    def check_budget(self, page: object, *, model: str) -> None:
+        """Refuse a page only where no earlier run can have left its answer: what is known is free, cap or not."""
+        if self._began_empty:
+            super().check_budget(page, model=model)
 
     def complete(self, request: OCRRequest[Result]) -> Completion:
         """The answer to one request, from the store where it is known.

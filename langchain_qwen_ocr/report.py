@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -42,7 +43,7 @@ class Report:
         return self.usage.currency
 
     def __str__(self) -> str:
-        """For a person, failures one a line."""
+        """For a person, failures one a line; pages of one source that a cap left out share a line."""
         counts = ", ".join(f"{self.pages[outcome]} {outcome}" for outcome in OUTCOMES if outcome in self.pages)
         cached = f", {self.usage.cached} from the cache" if self.usage.cached else ""
         cost = f", {self.cost:f} {self.currency}" if self.cost is not None else ""
@@ -50,7 +51,32 @@ class Report:
             f"{self.total_pages} pages in {self.seconds:.1f} s ({counts or 'nothing read'}), "
             f"{self.usage.total_tokens} tokens{cached}{cost}"
         )
-        return "\n".join((head, *(f"  {failure}" for failure in self.failures)))
+        return "\n".join((head, *(f"  {line}" for line in _runs_together(self.failures))))
+
+
+_NOT_SENT = re.compile(r"Page (\d+) (of .*: not sent, .*)", re.DOTALL)
+
+
+def _runs_together(failures: Iterable[str]) -> Iterator[str]:
+    """The lines, with one for each run of pages that were not sent for the same reason."""
+    run: deque[tuple[int, str]] = deque()
+    for failure in failures:
+        match = _NOT_SENT.fullmatch(failure)
+        page = (int(match[1]), match[2]) if match else None
+        if run and page != (run[-1][0] + 1, run[-1][1]):
+            yield _in_one_line(run)
+            run.clear()
+        if page is None:
+            yield failure
+        else:
+            run.append(page)
+    if run:
+        yield _in_one_line(run)
+
+
+def _in_one_line(run: Sequence[tuple[int, str]]) -> str:
+    (first, words), (last, _) = run[0], run[-1]
+    return f"Page {first} {words}" if first == last else f"Pages {first}-{last} {words}"
 
 
 class Tally:
@@ -60,22 +86,33 @@ class Tally:
         self._now_s = now_s
         self._began_s = now_s()
         self._pages: Counter[Outcome] = Counter()
-        self._usage = Usage()
+        self.usage = Usage()
+        """Of all pages so far."""
         self._failures: list[str] = []
 
     def add(self, reading: Reading[Any]) -> None:
         """Count a reading."""
         self._pages[reading.outcome] += len(reading.page_indexes)
-        self._usage += reading.usage
+        self.usage += reading.usage
         failure = _failure(reading)
         if failure:
             self._failures.append(failure)
+
+    @property
+    def total_pages(self) -> int:
+        """How many pages there were so far."""
+        return self._pages.total()
+
+    @property
+    def failed_pages(self) -> int:
+        """How many of them went wrong or were left out."""
+        return len(self._failures)
 
     def report(self) -> Report:
         """How it stands."""
         return Report(
             pages=dict(self._pages),
-            usage=self._usage,
+            usage=self.usage,
             seconds=self._now_s() - self._began_s,
             failures=tuple(self._failures),
         )

@@ -235,7 +235,10 @@ def test_exit_codes_and_last_lines(
     err = capsys.readouterr().err
     if error is not AuthenticationError:
         read = 1 if "--max-pages" in arguments else 0
-        assert len([line for line in err.splitlines() if re.match(r"  Page \d of .*a\.tiff: ", line)]) == 3 - read
+        named = [
+            match for line in err.splitlines() if (match := re.match(r"  Pages? (\d)(?:-(\d))? of .*a\.tiff: ", line))
+        ]
+        assert sum(int(match[2] or match[1]) - int(match[1]) + 1 for match in named) == 3 - read
 
 
 def test_a_source_that_gave_nothing_has_no_file(

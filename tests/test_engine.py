@@ -7,7 +7,9 @@ import contextlib
 import io
 import pickle
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -415,6 +417,25 @@ def test_a_cap_skips_the_rest_visibly(tmp_path: Path) -> None:
     assert sorted(reading.outcome for reading in readings) == ["ok", "ok", "skipped", "skipped", "skipped"]
     assert all(isinstance(r.error, BudgetError) for r in readings if r.outcome == "skipped")
     assert service.calls == 2
+
+
+@pytest.mark.parametrize("cache", [False, True])
+def test_pages_beyond_a_cap_are_not_even_decoded(tmp_path: Path, cache: bool) -> None:  # noqa: FBT001
+    """Nor looked for in a cache that began empty; one of an earlier run may know them, and what it knows is free."""
+    decoded: list[int] = []
+
+    def pictures() -> list[Image.Image]:
+        return [Stored(shade, partial(decoded.append, shade)).image() for shade in range(1, 40)]
+
+    options: dict[str, Any] = {"cache": tmp_path / "answers.sqlite"} if cache else {}
+    ocr = reader(StrictService("text"), budget=Budget(max_pages=2), max_concurrency=1, **options)
+    outcomes = [reading.outcome for reading in ocr.read(pictures())]
+    assert Counter(outcomes) == {"ok": 2, "skipped": 37}
+    assert len(set(decoded)) < 10
+
+    if cache:
+        again = reader(StrictService("text"), budget=Budget(max_pages=0), **options)
+        assert [reading.outcome for reading in again.read(pictures())] == outcomes
 
 
 def test_an_error_of_the_connection_is_told_with_its_attempts() -> None:

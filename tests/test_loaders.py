@@ -31,6 +31,7 @@ from langchain_qwen_ocr.errors import (
     SourceError,
 )
 from langchain_qwen_ocr.policies import Budget
+from langchain_qwen_ocr.report import Report
 from langchain_qwen_ocr.testing import (
     Reply,
     ScriptedTransport,
@@ -367,6 +368,19 @@ def test_pages_that_a_cap_left_out_are_named_in_the_report(tmp_path):
     assert capped.report.pages == {"ok": 1, "skipped": 2}
     assert len(capped.report.failures) == 2
     assert all("scan.tiff: not sent, since max_pages=1 would be passed" in line for line in capped.report.failures)
+
+
+def test_a_report_names_runs_of_pages_in_one_line():
+    """A cap met early in a long document is told in a line; any other failure has its own."""
+    beyond = "not sent, since max_cost=5 would be passed."
+    failures = [f"Page {n} of a: b.pdf: {beyond}" for n in (3, 4, 5)]
+    failures += ["Page 6 of a: b.pdf: failed.", f"Page 7 of a: b.pdf: {beyond}", f"Page 8 of c.pdf: {beyond}"]
+    assert str(Report(failures=tuple(failures))).splitlines()[1:] == [
+        f"  Pages 3-5 of a: b.pdf: {beyond}",
+        "  Page 6 of a: b.pdf: failed.",
+        f"  Page 7 of a: b.pdf: {beyond}",
+        f"  Page 8 of c.pdf: {beyond}",
+    ]
 
 
 def test_progress_is_drawn_on_request(tmp_path, capsys):

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from langchain_qwen_ocr.engine import QwenOCR
     from langchain_qwen_ocr.exchange import Reading
-    from langchain_qwen_ocr.report import Report
+    from langchain_qwen_ocr.report import Tally
     from langchain_qwen_ocr.tasks.results import Result
     from langchain_qwen_ocr.tasks.task import Task
 
@@ -58,7 +58,7 @@ def read(options: argparse.Namespace, task: Task[Result], ocr: QwenOCR) -> int:
                 exit_code = exit_code or (0 if reading.error is None else reading.error.exit_code)
                 output.add(name, reading)
                 drawings.add(source, reading)
-                _show(bar, tally.report()) if bar is not None else _tell(reading)
+                _show(bar, tally) if bar is not None else _tell(reading)
         complete = True
     finally:
         output.close(complete=complete)
@@ -197,14 +197,10 @@ def _bar() -> tqdm[Any]:
     return tqdm(unit="page", desc="qwen-ocr", file=sys.stderr)
 
 
-def _show(bar: tqdm[Any], report: Report) -> None:
-    bar.set_postfix_str(
-        f"{report.cost:f} {report.currency}, {len(report.failures)} failed"
-        if report.cost is not None
-        else f"{len(report.failures)} failed",
-        refresh=False,
-    )
-    bar.update(report.total_pages - bar.n)
+def _show(bar: tqdm[Any], tally: Tally) -> None:
+    cost = f"{tally.usage.cost:f} {tally.usage.currency}, " if tally.usage.cost is not None else ""
+    bar.set_postfix_str(f"{cost}{tally.failed_pages} failed", refresh=False)
+    bar.update(tally.total_pages - bar.n)
 
 
 class _Drawings:
