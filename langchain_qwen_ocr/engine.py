@@ -569,7 +569,7 @@ def _jobs(source: Source | Iterable[Source], task: Task[R], opening: Opening, *,
             f"{type(task).__name__} reads one page at a time: leave together out, or ask for fields or with a "
             "free prompt."
         )
-    several = _several(source)
+    several = several_sources(source)
     if together:
         yield tuple(page for one in several or (source,) for page in opening(one))
     elif several is not None:
@@ -654,7 +654,7 @@ def _step(advance: Callable[[], OCRRequest[Any]]) -> OCRRequest[Any] | Reading[A
         return cast("Reading[Any]", end.value)
 
 
-def _several(source: Source | Iterable[Source]) -> Iterable[Source] | None:
+def several_sources(source: Source | Iterable[Source]) -> Iterable[Source] | None:
     """The sources of a sequence; None for one by itself, such as bytes, an array, a file object or a Blob."""
     if isinstance(source, str | bytes | bytearray | memoryview | os.PathLike):
         return None

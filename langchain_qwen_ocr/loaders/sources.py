@@ -5,13 +5,14 @@ from __future__ import annotations
 import glob
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from langchain_core.documents.base import Blob
 
+from langchain_qwen_ocr.engine import several_sources
 from langchain_qwen_ocr.errors import SourceError
 from langchain_qwen_ocr.exchange import Reading
 from langchain_qwen_ocr.pages.content import SUFFIXES
@@ -73,19 +74,11 @@ def expand(source: Source) -> Iterator[Any]:
         yield from source.yield_blobs()
     elif isinstance(source, str | os.PathLike):
         yield from _expand_path(source)
-    elif _is_several(source):
-        for one in source:
+    elif (several := several_sources(source)) is not None:
+        for one in several:
             yield from expand(one)
     else:
         yield source
-
-
-def _is_several(source: Source) -> bool:
-    if isinstance(source, bytes | bytearray | memoryview):
-        return False
-    if any(hasattr(source, name) for name in ("read", "as_bytes", "__array_interface__")):
-        return False
-    return isinstance(source, Iterable)
 
 
 def _expand_path(named: str | os.PathLike[str]) -> Iterator[str | Path]:
