@@ -571,7 +571,9 @@ def _jobs(source: Source | Iterable[Source], task: Task[R], opening: Opening, *,
         )
     several = several_sources(source)
     if together:
-        yield tuple(page for one in several or (source,) for page in opening(one))
+        pages = tuple(page for one in (several if several is not None else (source,)) for page in opening(one))
+        if pages:
+            yield pages
     elif several is not None:
         for one in several:
             yield from _tolerant(one, opening)

@@ -107,6 +107,14 @@ async def test_sources_that_break_off(how: str) -> None:
     assert texts == ["shade 10", "shade 20"]
 
 
+@pytest.mark.parametrize("together", [False, True])
+def test_no_sources_give_no_readings(together: bool) -> None:  # noqa: FBT001
+    """An empty list is no mistake: a folder may have been read to its end."""
+    service = StrictService("text")
+    assert both(reader(service), [], FreePrompt("What is it?"), together=together) == []
+    assert service.calls == 0
+
+
 def test_reading_is_lazy(tmp_path: Path) -> None:
     """Who takes one page pays for a window of pages, not for the document."""
     service = StrictService("text")
