@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, Self, TypeAlias, TypeVar, cast, get_args, overload
+from typing import TYPE_CHECKING, Any, BinaryIO, Generic, Protocol, Self, TypeAlias, TypeVar, cast, get_args, overload
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -31,7 +31,7 @@ from langchain_qwen_ocr.errors import (
     UnsupportedTaskError,
 )
 from langchain_qwen_ocr.estimates import Estimate, estimate
-from langchain_qwen_ocr.exchange import OCRRequest, Origin, Outcome, Reading
+from langchain_qwen_ocr.exchange import Completion, OCRRequest, Origin, Outcome, Reading
 from langchain_qwen_ocr.geometry import CoordinateFrame, PixelBudget
 from langchain_qwen_ocr.models import ModelProfile, find_model, find_region
 from langchain_qwen_ocr.pages import Page, SourceLimits, open_pages
@@ -200,6 +200,7 @@ class QwenOCR:
         )
         self._endpoint: Endpoint = policies
         self._check_budget = None if budget is None else partial(policies.check_budget, model=self.model)
+        self._remember = policies.remember
         self._window = self.max_concurrency
         self._calling = _Pool(self.max_concurrency)
         self._preparing = _Pool(_PREPARING_THREADS)
@@ -489,16 +490,18 @@ class QwenOCR:
             with self._settling(pages, task, reading):
                 if stop:
                     raise not_sent(pages[0])
-                conversation = converse(pages, self.question(task))
-                step = _step(partial(next, conversation))
+                dialogue = _Dialogue(converse(pages, self.question(task)), stop)
+                step = dialogue.begin()
                 if isinstance(step, Reading):
                     reading.set_result(step)
                 else:
-                    self._calling.submit(call, pages, conversation, step)
+                    self._calling.submit(call, pages, dialogue, step)
 
-        def call(pages: tuple[Page, ...], conversation: Conversation[R], request: OCRRequest[Any]) -> None:
+        def call(pages: tuple[Page, ...], dialogue: _Dialogue[R], request: OCRRequest[Any]) -> None:
             with self._settling(pages, task, reading):
-                reading.set_result(_converse(conversation, request, self._endpoint, stop))
+                read = _carry_on(dialogue, request, self._endpoint)
+                self._remember_way(read, dialogue)
+                reading.set_result(read)
 
         if isinstance(job, Exception):
             reading.set_exception(job)
@@ -507,6 +510,11 @@ class QwenOCR:
         else:
             self._preparing.submit(prepare, job)
         return reading
+
+    def _remember_way(self, reading: Reading[Any], dialogue: _Dialogue[Any]) -> None:
+        """Remember the bad answers on the way to a good reading, so that the next run takes it for nothing."""
+        if reading.is_good and len(dialogue.exchanges) > 1:
+            self._remember(dialogue.exchanges)
 
     @contextmanager
     def _settling(self, pages: tuple[Page, ...], task: Task[R], reading: Future[Reading[R]]) -> Iterator[None]:
@@ -525,10 +533,13 @@ class QwenOCR:
         if isinstance(job, _Unopened):
             return _failed_source(job, task)
         try:
-            conversation = converse(job, self.question(task))
-            return await _aconverse(conversation, self._endpoint, self._preparing, self._calling, stop)
+            dialogue = _Dialogue(converse(job, self.question(task)), stop)
+            read = await _acarry_on(dialogue, self._endpoint, self._preparing, self._calling)
+            if len(dialogue.exchanges) > 1:
+                await asyncio.wrap_future(self._calling.submit(self._remember_way, read, dialogue))
         except QwenOCRError as error:
             return self._failed(job, task, error)
+        return read
 
     def _failed(self, pages: tuple[Page, ...], task: Task[R], error: QwenOCRError) -> Reading[R]:
         """The reading of a page that failed; what would meet every page alike is raised."""
@@ -607,37 +618,69 @@ def _some(jobs: Iterator[T], most: int) -> list[T]:
     return some
 
 
-def _converse(conversation: Conversation[R], step: OCRRequest[Any], endpoint: Endpoint, stop: _Stop) -> Reading[R]:
-    """Carry requests and completions between a conversation and an endpoint until there is a reading."""
-    while True:
-        advance: Callable[[], OCRRequest[Any]]
+class _Dialogue(Generic[R]):
+    """A conversation about a page while it is held: what was said in it, and what comes next."""
+
+    def __init__(self, conversation: Conversation[R], stop: _Stop) -> None:
+        self._conversation = conversation
+        self._stop = stop
+        self.exchanges: list[tuple[OCRRequest[Any], Completion]] = []
+        """What was asked, and what was answered."""
+
+    def begin(self) -> OCRRequest[Any] | Reading[R]:
+        """The first request; the reading where none is needed."""
+        return self._next(partial(next, self._conversation))
+
+    def check(self, request: OCRRequest[Any]) -> None:
+        """Send nothing that nobody waits for any more.
+
+        Raises:
+            EndpointError: The read was closed, or its reader.
+        """
+        if self._stop:
+            raise not_sent(request.page)
+
+    def answer(self, request: OCRRequest[Any], completion: Completion) -> OCRRequest[Any] | Reading[R]:
+        """What follows an answer: the next request, or the reading at the end."""
+        self.exchanges.append((request, completion))
+        return self._next(partial(self._conversation.send, completion))
+
+    def fail(self, error: QwenOCRError) -> OCRRequest[Any] | Reading[R]:
+        """The same where no answer came."""
+        return self._next(partial(self._conversation.throw, error))
+
+    @staticmethod
+    def _next(advance: Callable[[], OCRRequest[Any]]) -> OCRRequest[Any] | Reading[R]:
         try:
-            if stop:
-                raise not_sent(step.page)
-            advance = partial(conversation.send, endpoint.complete(step))
-        except (EndpointError, BudgetError) as error:
-            advance = partial(conversation.throw, error)
-        following = _step(advance)
-        if isinstance(following, Reading):
-            return following
-        step = following
+            return advance()
+        except StopIteration as end:
+            return cast("Reading[R]", end.value)
 
 
-async def _aconverse(
-    conversation: Conversation[R], endpoint: Endpoint, preparing: _Pool, calling: _Pool, stop: _Stop
-) -> Reading[R]:
-    """The same with the call made on the event loop, and what precedes and follows it in threads of these pools."""
-    step = await asyncio.wrap_future(preparing.submit(_step, partial(next, conversation)))
+def _carry_on(dialogue: _Dialogue[R], request: OCRRequest[Any], endpoint: Endpoint) -> Reading[R]:
+    """Carry requests and completions between a page and an endpoint until there is a reading."""
+    step: OCRRequest[Any] | Reading[R] = request
     while not isinstance(step, Reading):
-        advance: Callable[[], OCRRequest[Any]]
         try:
-            if stop:
-                raise not_sent(step.page)
-            advance = partial(conversation.send, await endpoint.acomplete(step))
+            dialogue.check(step)
+            advance = partial(dialogue.answer, step, endpoint.complete(step))
         except (EndpointError, BudgetError) as error:
-            advance = partial(conversation.throw, error)
+            advance = partial(dialogue.fail, error)
+        step = advance()
+    return step
+
+
+async def _acarry_on(dialogue: _Dialogue[R], endpoint: Endpoint, preparing: _Pool, calling: _Pool) -> Reading[R]:
+    """The same with calls made on the event loop, and what precedes and follows them in threads of these pools."""
+    step = await asyncio.wrap_future(preparing.submit(dialogue.begin))
+    while not isinstance(step, Reading):
+        try:
+            dialogue.check(step)
+            advance = partial(dialogue.answer, step, await endpoint.acomplete(step))
+        except (EndpointError, BudgetError) as error:
+            advance = partial(dialogue.fail, error)
         # Not in a thread that prepares: reading an answer would wait behind the pictures of all pages to come.
-        step = await asyncio.wrap_future(calling.submit(_step, advance))
+        step = await asyncio.wrap_future(calling.submit(advance))
     return step
 
 
@@ -646,14 +689,6 @@ async def _cancel(tasks: Iterable[asyncio.Task[Any]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _step(advance: Callable[[], OCRRequest[Any]]) -> OCRRequest[Any] | Reading[Any]:
-    """The next request, or the reading at the end (a StopIteration cannot leave a future)."""
-    try:
-        return advance()
-    except StopIteration as end:
-        return cast("Reading[Any]", end.value)
 
 
 def several_sources(source: Source | Iterable[Source]) -> Iterable[Source] | None:

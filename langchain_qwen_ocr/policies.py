@@ -17,7 +17,7 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -162,6 +162,11 @@ class Wrapper:
         """
         if isinstance(self._endpoint, Wrapper):
             self._endpoint.check_budget(page, model=model)
+
+    def remember(self, exchanges: Iterable[tuple[OCRRequest[Result], Completion]]) -> None:
+        """Keep the bad answers of a page that was read well in the end, where there is a cache."""
+        if isinstance(self._endpoint, Wrapper):
+            self._endpoint.remember(exchanges)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._endpoint!r})"
@@ -810,8 +815,9 @@ class CachedEndpoint(Wrapper):
     """Remembers answers, and refusals that would come again, so that nothing is paid for twice.
 
     Kept are answers that another call would not better: read without fault, blank, or refused. A cut, looping or
-    malformed answer is asked for again next time. A hit has `usage.cached == 1`, no tokens, no cost, and
-    `attempts == 0`. A store that fails costs a warning on the completion, never the answer.
+    malformed answer is asked for again next time, unless its page was read well in another way. A hit has
+    `usage.cached == 1`, no tokens, no cost, and `attempts == 0`. A store that fails costs a warning on the
+    completion, never the answer.
 
     Args:
         endpoint: What answers what is not known yet.
@@ -862,6 +868,17 @@ class CachedEndpoint(Wrapper):
             await self._akeep(key, write_failure(error, request, now_s=self._now_s()))
             raise
         return _with_warning(completion, trouble or await self._akeep(key, _worth_keeping(completion, request)))
+
+    def remember(self, exchanges: Iterable[tuple[OCRRequest[Result], Completion]]) -> None:
+        """Keep the bad answers of a page that was read well in the end: they lead to the good ones.
+
+        Without them the next run would pay for the first, bad answer again. Where one request had several answers,
+        the last one counts.
+        """
+        for key, exchange in {fingerprint(request): (request, completion) for request, completion in exchanges}.items():
+            request, completion = exchange
+            if not completion.usage.cached and _worth_keeping(completion, request) is None:
+                self._keep(key, write_completion(completion))
 
     def _known(self, entry: bytes | None, request: OCRRequest[Result]) -> Remembered | None:
         return None if entry is None else read_entry(entry, request, now_s=self._now_s())

@@ -140,6 +140,36 @@ def test_the_ladder(script: list[Step], outcome: str, text: str | None, calls: i
     assert any("asked again" in warning for warning in reading.warnings)
 
 
+@pytest.mark.parametrize(
+    ("script", "again"),
+    [
+        pytest.param([CUT, "one", "two"], 0, id="well in the end"),
+        pytest.param([CUT, CUT, "two"], 2, id="still bad: the good half is kept"),
+        pytest.param([LOOP, LOOP, "a", "b", "c"], 0, id="after several steps"),
+    ],
+)
+@pytest.mark.parametrize("how", ["read", "aread"])
+async def test_the_way_to_a_good_reading_is_paid_for_once(
+    script: list[Step], again: int, how: str, tmp_path: Path
+) -> None:
+    """Another run takes the same steps for nothing; a page that stayed bad is asked for once more."""
+
+    async def read(transport: ScriptedTransport) -> Reading[Any]:
+        ocr = reader(transport, cache=tmp_path / "answers.sqlite")
+        if how == "aread":
+            return one([reading async for reading in ocr.aread(picture())])
+        return one(ocr.read(picture()))
+
+    first = await read(ScriptedTransport(script))
+    service = ScriptedTransport([CUT, "one"])
+    second = await read(service)
+    assert service.calls == again
+    assert first.is_good == (again == 0)
+    assert second.is_good
+    if not again:
+        assert (second.text, second.usage.cached, second.attempts) == (first.text, len(script), 0)
+
+
 def test_a_looping_page_is_shown_smaller() -> None:
     """Another size of the picture breaks most loops."""
     service = ScriptedTransport([LOOP, "tea"])

@@ -82,7 +82,7 @@ def plan(options: argparse.Namespace) -> Iterator[Entry]:
     yield from entries(("render", "qwen-prepare"), "scans", pages, 2)
     for document in ("turned", "text"):
         yield from entries(("render", "qwen-prepare"), document, pages, 2)
-        yield from entries(("openai-threads", *OURS), document, pages, 16)
+        yield from entries(("openai-threads", *OURS), document, pages, 16, 32)
     if options.memory_pages:
         yield from entries(OURS, "scans", options.memory_pages, 16)
 
@@ -262,7 +262,8 @@ def _render_checks(rows: Sequence[Row], latency_s: float) -> Iterator[Check]:
     # The call of the page that is drawn last starts when all are drawn; and calls have a limit of their own.
     floor_s = drawn.taken.wall_s + latency_s
     ratios = {
-        row.entry.arm: row.taken.wall_s / max(floor_s, latency_s * row.entry.pages / row.entry.in_flight)
+        f"{row.entry.arm} {row.entry.in_flight}": row.taken.wall_s
+        / max(floor_s, latency_s * row.entry.pages / row.entry.in_flight)
         for row in rows
         if row.entry.arm in OURS and row.taken
     }
