@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, Generic, Protocol, Self, TypeAlias, TypeVar, cast, get_args, overload
@@ -36,7 +36,7 @@ from langchain_qwen_ocr.geometry import CoordinateFrame, PixelBudget
 from langchain_qwen_ocr.models import ModelProfile, find_model, find_region
 from langchain_qwen_ocr.pages import Page, SourceLimits, open_pages
 from langchain_qwen_ocr.pages.page import ImageFormat, ImageOptions
-from langchain_qwen_ocr.policies import Budget, not_sent, with_policies
+from langchain_qwen_ocr.policies import Budget, Wrapper, not_sent, with_policies
 from langchain_qwen_ocr.tasks.results import Result, Text
 from langchain_qwen_ocr.tasks.task import Task
 from langchain_qwen_ocr.tasks.text_recognition import TextRecognition
@@ -198,9 +198,8 @@ class QwenOCR:
             budget=budget,
             region=region,
         )
+        self._policies = policies
         self._endpoint: Endpoint = policies
-        self._check_budget = None if budget is None else partial(policies.check_budget, model=self.model)
-        self._remember = policies.remember
         self._window = self.max_concurrency
         self._calling = _Pool(self.max_concurrency)
         self._preparing = _Pool(_PREPARING_THREADS)
@@ -282,7 +281,9 @@ class QwenOCR:
             text_layer=self._text_layer,
             auto_orient=self._auto_orient,
             tiles=self._tiles,
-            check=self._check_budget,
+            check=partial(self._endpoint.check_budget, model=self.model)
+            if isinstance(self._endpoint, Wrapper)
+            else None,
         )
 
     @overload
@@ -382,18 +383,23 @@ class QwenOCR:
         jobs = _in_turn(_jobs(source, task, opening, together=together))
         window: deque[asyncio.Task[Reading[Any]]] = deque()
         stop = _Stop(self._calling.closing)
+
+        def close_jobs() -> None:
+            with suppress(ValueError):  # a thread is still opening a source; it is closed when that has ended
+                jobs.close()
+
         try:
-            while some := await asyncio.to_thread(_some, jobs, self._most_pages - len(window)):
+            while some := await _in_thread(_some, jobs, self._most_pages - len(window), on_cancel=close_jobs):
                 for job in some:
                     window.append(asyncio.create_task(self._aread_job(job, task, stop)))
                 while window and (window[0].done() or len(window) >= self._most_pages):
-                    yield await window.popleft()
+                    yield await _first(window)
             while window:
-                yield await window.popleft()
+                yield await _first(window)
         finally:
             stop.read_closed = True
             await self._abandon(window)
-            jobs.close()
+            close_jobs()
 
     @property
     def _most_pages(self) -> int:
@@ -402,12 +408,11 @@ class QwenOCR:
 
     async def _abandon(self, tasks: Iterable[asyncio.Task[Reading[Any]]]) -> None:
         """Let calls under way come to their end where their answers are remembered; otherwise end them now."""
-        if not self._is_remembering:
-            await _cancel(tasks)
-            return
-        for task in tasks:
+        kept = [task for task in tasks if self._is_remembering and self._policies.is_calling(task)]
+        for task in kept:
             self._abandoned.add(task)
             task.add_done_callback(self._forget)
+        await _cancel([task for task in tasks if task not in kept])
 
     def _forget(self, task: asyncio.Task[Reading[Any]]) -> None:
         self._abandoned.discard(task)
@@ -513,8 +518,8 @@ class QwenOCR:
 
     def _remember_way(self, reading: Reading[Any], dialogue: _Dialogue[Any]) -> None:
         """Remember the bad answers on the way to a good reading, so that the next run takes it for nothing."""
-        if reading.is_good and len(dialogue.exchanges) > 1:
-            self._remember(dialogue.exchanges)
+        if reading.is_good and len(dialogue.exchanges) > 1 and isinstance(self._endpoint, Wrapper):
+            self._endpoint.remember(dialogue.exchanges)
 
     @contextmanager
     def _settling(self, pages: tuple[Page, ...], task: Task[R], reading: Future[Reading[R]]) -> Iterator[None]:
@@ -684,6 +689,29 @@ async def _acarry_on(dialogue: _Dialogue[R], endpoint: Endpoint, preparing: _Poo
     return step
 
 
+async def _first(window: deque[asyncio.Task[T]]) -> T:
+    """Take the first result. Who is cancelled while waiting for it leaves its task in the window."""
+    if not window[0].done():
+        await asyncio.wait([window[0]])
+    return window.popleft().result()
+
+
+async def _in_thread(work: Callable[..., T], *arguments: Any, on_cancel: Callable[[], None]) -> T:
+    """What *work* gives, in a thread. Who is cancelled meanwhile does not wait for it; *on_cancel* then follows it."""
+    running = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
+
+    def follow(done: asyncio.Task[T]) -> None:
+        if not done.cancelled():
+            done.exception()  # asked for, or asyncio complains that nobody did
+        on_cancel()
+
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        running.add_done_callback(follow)
+        raise
+
+
 async def _cancel(tasks: Iterable[asyncio.Task[Any]]) -> None:
     """End tasks now; returns when they have ended."""
     for task in tasks:
@@ -725,17 +753,8 @@ class _Pool:
     def submit(self, work: Callable[..., T], *arguments: Any) -> Future[T]:
         with self._lock:
             if self._executor is None:
-                self._executor = self._started()
+                self._executor = ThreadPoolExecutor(self._workers, thread_name_prefix="qwen-ocr")
             return self._executor.submit(work, *arguments)
-
-    def _started(self) -> ThreadPoolExecutor:
-        executor = ThreadPoolExecutor(self._workers, thread_name_prefix="qwen-ocr")
-        # All at once: a thread started while others are at work waits for the interpreter's lock, and its starter too.
-        gate = threading.Event()
-        for _ in range(self._workers):
-            executor.submit(gate.wait)
-        gate.set()
-        return executor
 
     def announce_close(self) -> None:
         """Let those who watch `closing` know; the threads go on until `close`."""

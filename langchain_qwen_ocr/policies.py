@@ -22,7 +22,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final, Protocol, TypeVar, cast, runtime_checkable
+from typing import Any, Final, Protocol, TypeVar, cast, runtime_checkable
 
 from langchain_qwen_ocr.cache import (
     CompletionStore,
@@ -162,6 +162,10 @@ class Wrapper:
         """
         if isinstance(self._endpoint, Wrapper):
             self._endpoint.check_budget(page, model=model)
+
+    def is_calling(self, task: asyncio.Task[Any]) -> bool:
+        """Whether a call of that task is under way; not while it waits for its turn, or to try again."""
+        return isinstance(self._endpoint, Wrapper) and self._endpoint.is_calling(task)
 
     def remember(self, exchanges: Iterable[tuple[OCRRequest[Result], Completion]]) -> None:
         """Keep the bad answers of a page that was read well in the end, where there is a cache."""
@@ -594,6 +598,8 @@ class LimitedEndpoint(Wrapper):
         self._limiter = limiter if isinstance(limiter, AdaptiveLimiter) else _OtherLimiter(limiter)
         self._slots = _Slots(max_concurrency)
         self._under_way = _CallsUnderWay()
+        self._tasks: dict[asyncio.Task[Any], asyncio.Future[None]] = {}
+        """The tasks with a call under way, and what is done when it has ended."""
 
     def complete(self, request: OCRRequest[Result]) -> Completion:
         """The answer to one request, when its turn has come.
@@ -623,7 +629,7 @@ class LimitedEndpoint(Wrapper):
                 await asyncio.wrap_future(place)
             if not await self._limiter.aacquire(tokens=tokens):
                 raise not_sent(request.page)
-            with under_way.one_more(), self._observed(tokens) as record:
+            with self._in_this_task(), self._observed(tokens) as record:
                 if under_way.closing.is_set():
                     raise not_sent(request.page)
                 return record(await self._endpoint.acomplete(request))
@@ -643,12 +649,37 @@ class LimitedEndpoint(Wrapper):
             self._under_way = _CallsUnderWay()
 
     async def aclose(self) -> None:
-        """The same without blocking the running event loop, also for its own calls and connections."""
+        """The same without blocking the running event loop, also for its own calls and connections.
+
+        Other event loops are not waited for: they may rest, or be gone.
+        """
+        loop = asyncio.get_running_loop()
         try:
+            self._under_way.closing.set()
+            own = [ended for task, ended in tuple(self._tasks.items()) if task.get_loop() is loop]
+            if own:
+                await asyncio.wait(own)
             await asyncio.to_thread(self._under_way.end)
             await super().aclose()
         finally:
             self._under_way = _CallsUnderWay()
+
+    def is_calling(self, task: asyncio.Task[Any]) -> bool:
+        """Whether a call of that task is under way."""
+        return task in self._tasks
+
+    @contextmanager
+    def _in_this_task(self) -> Iterator[None]:
+        """Mark a call as long as it lasts."""
+        task = asyncio.current_task()
+        assert task is not None, "a coroutine of an event loop runs in a task"
+        self._tasks[task] = ended = task.get_loop().create_future()
+        try:
+            yield
+        finally:
+            del self._tasks[task]
+            if not task.get_loop().is_closed():
+                ended.set_result(None)
 
     @contextmanager
     def _observed(self, tokens: int) -> Iterator[Callable[[Completion], Completion]]:
@@ -667,8 +698,10 @@ class LimitedEndpoint(Wrapper):
 
 
 def not_sent(page: object) -> EndpointError:
-    """The error of a page that nobody waits for any more."""
-    return EndpointError(f"{page}: closed while it waited for its turn; it was not sent.")
+    """The error of a page that nobody waits for any more; it has no attempts."""
+    error = EndpointError(f"{page}: closed while it waited for its turn; it was not sent.")
+    error.attempts = 0
+    return error
 
 
 _EXPECTED_TEXT_TOKENS: Final = 256
@@ -831,10 +864,17 @@ class CachedEndpoint(Wrapper):
         self._now_s = now_s
         is_empty: Callable[[], bool] | None = getattr(store, "is_empty", None)
         self._began_empty = is_empty is not None and is_empty()
+        self._seen_pages: set[str] = set()
 
     def check_budget(self, page: object, *, model: str) -> None:
-        """Refuse a page only where no earlier run can have left its answer: what is known is free, cap or not."""
-        if self._began_empty:
+        """Refuse a page only where its answer cannot be known: what is known is free, cap or not.
+
+        It may be known from an earlier run, when the store held anything at the beginning, or from this one, when the
+        page was seen before. (A copy of a page under another name is found out by its pixels only.)
+        """
+        name = str(page)
+        if self._began_empty and name not in self._seen_pages:
+            self._seen_pages.add(name)
             super().check_budget(page, model=model)
 
     def complete(self, request: OCRRequest[Result]) -> Completion:

@@ -19,7 +19,7 @@ from langchain_qwen_ocr.endpoints.endpoint import Endpoint
 from langchain_qwen_ocr.engine import QwenOCR
 from langchain_qwen_ocr.exchange import Completion, OCRRequest
 from langchain_qwen_ocr.pages.page import PreparedImage
-from langchain_qwen_ocr.policies import LimitedEndpoint
+from langchain_qwen_ocr.policies import LimitedEndpoint, Wrapper
 from langchain_qwen_ocr.tasks.results import Result
 from langchain_qwen_ocr.usage import Usage
 
@@ -46,7 +46,7 @@ def traced(ocr: QwenOCR, config: RunnableConfig | None = None) -> QwenOCR:
     return ocr.with_endpoint(wrap, max_concurrency=limit)
 
 
-class TracedEndpoint:
+class TracedEndpoint(Wrapper):
     """An endpoint each of whose calls is a chat-model run.
 
     The configuration is taken once, here, by whoever makes the call: worker threads and lazily consumed
@@ -58,8 +58,8 @@ class TracedEndpoint:
     """
 
     def __init__(self, endpoint: Endpoint, config: RunnableConfig | None = None) -> None:
+        super().__init__(endpoint)
         merged = ensure_config(config)
-        self._endpoint = endpoint
         self._run_name = merged.get("run_name") or RUN_NAME
         arguments: dict[str, Any] = {
             "inheritable_callbacks": merged.get("callbacks"),

@@ -150,6 +150,22 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
 
 
 @needs_ctrl_c
+def test_an_interrupted_run_prints_what_it_still_got(service: Service, tmp_path: Path) -> None:
+    """Without a folder nothing is remembered, so the answer that was waited for must not be dropped."""
+    scans = pictures(tmp_path / "scans", 6)
+    waits, go_on = held_up(service, answered=0)
+    with started(scans / "扫描 01.png", scans, "--concurrency", 1) as process:
+        assert waits.wait(30)
+        said = interrupt(process)
+        go_on.set()
+        out, _ = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "calls under way are finished." in said
+    assert out.startswith("shade 10\n")
+    assert len(service.calls) < 7
+
+
+@needs_ctrl_c
 def test_the_second_interrupt_ends_at_once(service: Service, tmp_path: Path) -> None:
     """Nobody has to wait for a slow answer."""
     waits, go_on = held_up(service, answered=1)

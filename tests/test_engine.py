@@ -25,6 +25,7 @@ from langchain_qwen_ocr import (
     Reading,
     TextRecognition,
 )
+from langchain_qwen_ocr.cache import SQLiteStore
 from langchain_qwen_ocr.endpoints.endpoint import Endpoint
 from langchain_qwen_ocr.errors import (
     AuthenticationError,
@@ -34,7 +35,7 @@ from langchain_qwen_ocr.errors import (
     SourceError,
 )
 from langchain_qwen_ocr.exchange import Completion, OCRRequest
-from langchain_qwen_ocr.policies import Budget
+from langchain_qwen_ocr.policies import Budget, CachedEndpoint
 from langchain_qwen_ocr.testing import (
     Reply,
     ScriptedTransport,
@@ -308,6 +309,60 @@ async def test_a_call_under_way_is_remembered_when_an_asynchronous_read_is_left(
     assert [(reading.text, reading.usage.cached) for reading in again] == [("first", 1), ("second", 1)]
 
 
+async def test_who_is_cancelled_while_waiting_loses_no_answer(tmp_path: Path) -> None:
+    """The page that is waited for is under way like those after it."""
+    held = Held()
+    ocr = QwenOCR(endpoint=held, max_concurrency=1, cache=tmp_path / "answers.sqlite")
+
+    async def take_all() -> list[Reading[Any]]:
+        return await collect(ocr.aread([picture(10), picture(20)], FreePrompt("What is it?")))
+
+    taking = asyncio.create_task(take_all())
+    await held.begun.wait()
+    taking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await taking
+    held.go_on.set()
+    await ocr.aclose()
+    assert (held.calls, held.cancelled) == (2, 0)
+    assert [r.usage.cached for r in await collect(ocr.aread(picture(20), FreePrompt("What is it?")))] == [1]
+
+
+def test_closing_does_not_wait_for_tasks_of_an_event_loop(tmp_path: Path) -> None:
+    """The loop may be the very one that is blocked meanwhile."""
+
+    async def leave_and_close() -> None:
+        held = Held()
+        with QwenOCR(endpoint=held, max_concurrency=1, cache=tmp_path / "answers.sqlite") as ocr:
+            await leave_early(ocr, held)
+
+    thread = threading.Thread(target=asyncio.run, args=(leave_and_close(),), daemon=True)
+    thread.start()
+    thread.join(20)
+    assert not thread.is_alive()
+
+
+async def test_a_slow_source_does_not_hold_up_who_is_cancelled() -> None:
+    """It is opened to its end in its thread, and closed there."""
+    opening, go_on, closed = threading.Event(), threading.Event(), threading.Event()
+
+    def sources() -> Iterator[bytes]:
+        try:
+            opening.set()
+            go_on.wait(20)
+            yield picture(10)
+        finally:
+            closed.set()
+
+    taking = asyncio.create_task(collect(reader(StrictService("text")).aread(sources())))
+    await asyncio.to_thread(opening.wait, 20)
+    taking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await taking
+    go_on.set()
+    assert await asyncio.to_thread(closed.wait, 20)
+
+
 async def test_a_call_under_way_ends_where_nobody_would_remember_it() -> None:
     """Without a cache an answer that comes later is of no use to anybody."""
     held = Held()
@@ -433,7 +488,10 @@ def test_pages_beyond_a_cap_are_not_even_decoded(tmp_path: Path, cache: bool) ->
     decoded: list[int] = []
 
     def pictures() -> list[Image.Image]:
-        return [Stored(shade, partial(decoded.append, shade)).image() for shade in range(1, 40)]
+        made = [Stored(shade, partial(decoded.append, shade)).image() for shade in range(1, 40)]
+        for shade, image in enumerate(made, start=1):
+            image.filename = f"{shade}.bmp"  # type: ignore[attr-defined]
+        return made
 
     options: dict[str, Any] = {"cache": tmp_path / "answers.sqlite"} if cache else {}
     ocr = reader(StrictService("text"), budget=Budget(max_pages=2), max_concurrency=1, **options)
@@ -444,6 +502,18 @@ def test_pages_beyond_a_cap_are_not_even_decoded(tmp_path: Path, cache: bool) ->
     if cache:
         again = reader(StrictService("text"), budget=Budget(max_pages=0), **options)
         assert [reading.outcome for reading in again.read(pictures())] == outcomes
+
+
+def test_what_is_known_is_free_beyond_a_cap(tmp_path: Path) -> None:
+    """Also what became known in this very run, and through a view with a cache of its own."""
+    service, path = StrictService("text"), tiff(tmp_path / "three.tiff", [1, 2, 3])
+    ocr = reader(service, budget=Budget(max_pages=3), cache=tmp_path / "answers.sqlite")
+    view = reader(service, budget=Budget(max_pages=3)).with_endpoint(
+        lambda endpoint: CachedEndpoint(endpoint, SQLiteStore(tmp_path / "others.sqlite"))
+    )
+    for one in (ocr, view):
+        assert [reading.usage.cached for _ in range(2) for reading in one.read(path)] == [0, 0, 0, 1, 1, 1]
+    assert service.calls == 6
 
 
 def test_an_error_of_the_connection_is_told_with_its_attempts() -> None:

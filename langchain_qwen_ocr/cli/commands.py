@@ -51,9 +51,14 @@ def read(options: argparse.Namespace, task: Task[Result], ocr: QwenOCR) -> int:
     )
     drawings = _Drawings(options.draw, options.sources)
     try:
-        with _Interrupts(ocr) as interrupts, ocr, closing(_Readings(ocr, task, options, finished)) as readings:
+        remembers = bool(options.out or options.cache)
+        with (
+            _Interrupts(ocr, remembers=remembers) as interrupts,
+            ocr,
+            closing(_Readings(ocr, task, options, finished)) as readings,
+        ):
             for name, source, reading in readings:
-                interrupts.check()
+                interrupts.check(reading)
                 tally.add(reading)
                 exit_code = exit_code or (0 if reading.error is None else reading.error.exit_code)
                 output.add(name, reading)
@@ -78,15 +83,18 @@ class _Interrupts:
     """Ctrl-C lets calls under way come to their end, since they are paid for; a second one does not.
 
     Python would raise KeyboardInterrupt anywhere, half-way through a file too; here that happens between two pages.
+    Where Ctrl-C is ignored, or somebody else's, it stays so.
     """
 
-    def __init__(self, ocr: QwenOCR) -> None:
+    def __init__(self, ocr: QwenOCR, *, remembers: bool) -> None:
         self._ocr = ocr
+        self._words = "finished and remembered" if remembers else "finished"
         self._closer: threading.Thread | None = None
         self._usual: Any = None
 
     def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():
+        in_main = threading.current_thread() is threading.main_thread()
+        if in_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             self._usual = signal.signal(signal.SIGINT, self._interrupt)
         return self
 
@@ -94,13 +102,13 @@ class _Interrupts:
         if self._usual is not None:
             signal.signal(signal.SIGINT, self._usual)
 
-    def check(self) -> None:
-        """Go no further once Ctrl-C was pressed.
+    def check(self, reading: Reading[Any]) -> None:
+        """Go no further than to the first page that was not sent any more.
 
         Raises:
-            KeyboardInterrupt: It was.
+            KeyboardInterrupt: Ctrl-C was pressed, and this is the page.
         """
-        if self._closer is not None:
+        if self._closer is not None and reading.outcome == "failed" and not reading.attempts:
             raise KeyboardInterrupt
 
     def _interrupt(self, *_: object) -> None:
@@ -108,7 +116,8 @@ class _Interrupts:
             os._exit(INTERRUPTED)
         # The thread that was interrupted may hold any lock, also that of standard error.
         self._closer = threading.Thread(target=self._ocr.close)
-        os.write(2, b"qwen-ocr: stopping; calls under way are finished and remembered. Ctrl-C again ends at once.\n")
+        words = f"qwen-ocr: stopping; calls under way are {self._words}. Ctrl-C again ends at once.\n"
+        os.write(2, words.encode())
         self._closer.start()
 
 

@@ -532,7 +532,7 @@ class _Bitmaps:
     """As much as four A4 pages at 200 px per inch."""
 
     def __init__(self) -> None:
-        self._free: deque[bytearray] = deque()
+        self._free: list[bytearray] = []
 
     def take(self, length: int) -> ctypes.Array[ctypes.c_ubyte]:
         """An array of so many bytes, whatever is in them."""
@@ -548,7 +548,7 @@ class _Bitmaps:
 
     def _give_back(self, memory: bytearray) -> None:
         # Runs wherever the last picture is let go, in the garbage collector too, so it must not wait for a lock.
-        if sum(map(len, tuple(self._free))) + len(memory) <= self.KEPT_BYTES:
+        if sum(map(len, self._free[:])) + len(memory) <= self.KEPT_BYTES:
             self._free.append(memory)
 
 
