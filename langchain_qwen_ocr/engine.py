@@ -241,6 +241,11 @@ class QwenOCR:
         return urlsplit(self.base_url).hostname or self.base_url
 
     @property
+    def is_local(self) -> bool:
+        """Whether pages are read on this machine, by the embedded engine."""
+        return self._origin == "local"
+
+    @property
     def limits(self) -> SourceLimits:
         """What is too large to be opened."""
         return self._limits

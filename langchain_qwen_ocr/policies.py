@@ -744,7 +744,8 @@ class BudgetedEndpoint(Wrapper):
     """Sends nothing more once a cap would be passed; what is under way is finished.
 
     Before a call its pictures and prompt are set aside at their expected price, so that many calls at once do not
-    pass a cap together; afterwards what was really used counts. A long answer may pass a cap once.
+    pass a cap together; afterwards what was really used counts. How long an answer gets is not known before: each
+    of the calls under way may pass a cap by that much.
 
     Args:
         endpoint: What is called.

@@ -42,16 +42,20 @@ class Report:
         """The currency of `cost`."""
         return self.usage.currency
 
-    def __str__(self) -> str:
-        """For a person, failures one a line; pages of one source that a cap left out share a line."""
+    @property
+    def summary(self) -> str:
+        """The totals in one line."""
         counts = ", ".join(f"{self.pages[outcome]} {outcome}" for outcome in OUTCOMES if outcome in self.pages)
         cached = f", {self.usage.cached} from the cache" if self.usage.cached else ""
         cost = f", {self.cost:f} {self.currency}" if self.cost is not None else ""
-        head = (
+        return (
             f"{self.total_pages} pages in {self.seconds:.1f} s ({counts or 'nothing read'}), "
             f"{self.usage.total_tokens} tokens{cached}{cost}"
         )
-        return "\n".join((head, *(f"  {line}" for line in _runs_together(self.failures))))
+
+    def __str__(self) -> str:
+        """For a person, failures one a line; pages of one source that a cap left out share a line."""
+        return "\n".join((self.summary, *(f"  {line}" for line in _runs_together(self.failures))))
 
 
 _NOT_SENT = re.compile(r"Page (\d+) (of .*: not sent, .*)", re.DOTALL)

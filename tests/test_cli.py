@@ -78,7 +78,7 @@ def test_a_folder_becomes_a_file_for_each_source(tmp_path: Path, capsys: pytest.
 
 @pytest.mark.local
 def test_resuming_asks_only_for_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What an earlier run finished stays, what it read comes from the cache; without --resume it begins anew."""
+    """What an earlier run finished stays; what it read comes from the cache, also when --resume was forgotten."""
     out = tmp_path / "out"
     written = out / "label.png.jsonl"
     label = tmp_path / "label.png"
@@ -87,7 +87,7 @@ def test_resuming_asks_only_for_what_is_missing(tmp_path: Path, capsys: pytest.C
         ([], 0, "1 pages in"),
         (["--resume"], 0, "1 sources were finished before"),
         (["--resume", "--pages", "1"], 1, "1 from the cache"),
-        ([], 0, "1 pages in"),
+        ([], 1, "1 from the cache"),
     ):
         assert main(["read", str(label), "--out", str(out), "--format", "jsonl", *arguments]) == 0
         assert json.loads(written.read_text(encoding="utf-8"))["usage"]["cached"] == cached

@@ -17,7 +17,14 @@ import pytest
 
 from langchain_qwen_ocr.cli import main
 from langchain_qwen_ocr.cli.output import source_name
-from langchain_qwen_ocr.errors import AnswerError, AuthenticationError, BudgetError, EndpointError, SourceError
+from langchain_qwen_ocr.errors import (
+    AnswerError,
+    AuthenticationError,
+    BudgetError,
+    EndpointError,
+    ServiceUnavailableError,
+    SourceError,
+)
 from langchain_qwen_ocr.testing import Reply, SentRequest, Step, StrictService, error_body, refused
 from tests.readers import picture, shade_of, tiff
 
@@ -37,7 +44,7 @@ class Service:
                 url = f"http://127.0.0.1{self.path}"
                 reply = double.handle_request(httpx2.Request("POST", url, headers=dict(self.headers), content=content))
                 self.send_response(reply.status_code)
-                for name in ("content-type", "content-length"):
+                for name in {"content-type", "content-length", "retry-after"} & set(reply.headers):
                     self.send_header(name, reply.headers[name])
                 self.end_headers()
                 self.wfile.write(reply.content)
@@ -111,9 +118,9 @@ def started(*arguments: object) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8")
 
 
-def interrupt(process: subprocess.Popen[str]) -> str:
+def interrupt(process: subprocess.Popen[str], number: int = signal.SIGINT) -> str:
     """Press Ctrl-C; the answer is what it said until it began to stop."""
-    os.kill(process.pid, signal.SIGINT)
+    os.kill(process.pid, number)
     assert process.stderr is not None
     said = ""
     while "stopping" not in said:
@@ -163,6 +170,69 @@ def test_an_interrupted_run_prints_what_it_still_got(service: Service, tmp_path:
     assert "calls under way are finished." in said
     assert out.startswith("shade 10\n")
     assert len(service.calls) < 7
+
+
+@needs_ctrl_c
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_service_manager_ends_a_run_like_ctrl_c(name: str, service: Service, tmp_path: Path) -> None:
+    """What is paid for is kept; the exit code says which signal it was."""
+    number = getattr(signal, name)
+    scans, out = pictures(tmp_path / "scans", 6), tmp_path / "out"
+    waits, go_on = held_up(service, answered=1)
+    with started(scans, "--out", out, "--concurrency", 2) as process:
+        assert waits.wait(30)
+        interrupt(process, number)
+        go_on.set()
+        process.communicate(timeout=30)
+    assert process.returncode == 128 + number
+    assert main(["read", str(scans), "--out", str(out), "--resume"]) == 0
+    assert sorted(service.calls) == [10 * n for n in range(1, 7)]
+
+
+def test_an_ignored_signal_stays_ignored(service: Service, tmp_path: Path) -> None:
+    """A run that was started with nohup goes on when the terminal is gone."""
+    usual = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        seen: list[object] = []
+
+        def answer(sent: SentRequest) -> str:
+            seen.append(signal.getsignal(signal.SIGINT))
+            return read_shade(sent)
+
+        service.answer = answer
+        assert main(["read", str(pictures(tmp_path / "scans", 1))]) == 0
+    finally:
+        signal.signal(signal.SIGINT, usual)
+    assert seen == [signal.SIG_IGN]
+
+
+def test_a_service_that_is_gone_ends_the_run(
+    service: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A hundred thousand failures help nobody; what was read until then stays."""
+    scans, out = pictures(tmp_path / "scans", 24), tmp_path / "out"
+    gone = Reply(503, "gone", headers={"retry-after": "0"})
+    service.answer = lambda sent: read_shade(sent) if shade_of(sent.pictures[0]) <= 20 else gone
+    assert main(["read", str(scans), "--out", str(out), "--concurrency", "2"]) == ServiceUnavailableError.exit_code
+    said = capsys.readouterr().err
+    assert "20 pages in a row failed" in said
+    assert "--resume goes on from here" in said
+    assert texts(out) == ["shade 10", "shade 20"]
+
+
+def test_a_missing_key_does_not_write_over_what_the_service_read(
+    service: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cron job without the environment would replace paid answers by the embedded engine's."""
+    scans, out = pictures(tmp_path / "scans", 1), tmp_path / "out"
+    arguments = ["read", str(scans), "--out", str(out)]
+    assert main(arguments) == 0
+    monkeypatch.delenv("DASHSCOPE_API_KEY")
+    for more in ([], ["--resume"]):
+        assert main([*arguments, *more]) == 2
+        assert "there is no DASHSCOPE_API_KEY" in capsys.readouterr().err
+    assert texts(out) == ["shade 10"]
+    assert service.calls == [10]
 
 
 @needs_ctrl_c

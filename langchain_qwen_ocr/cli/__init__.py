@@ -7,10 +7,11 @@ that of the first error (see `errors`).
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
-from langchain_qwen_ocr.cli.commands import INTERRUPTED
+from langchain_qwen_ocr.cli.commands import SIGNALLED
 from langchain_qwen_ocr.cli.options import parser
 from langchain_qwen_ocr.cli.output import say
 from langchain_qwen_ocr.errors import QwenOCRError
@@ -39,6 +40,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # A full disk, a folder that may not be written to: nothing of ours, and no reason for a traceback.
         say(f"qwen-ocr: {error}")
         return _FAILED
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         say("qwen-ocr: interrupted; with --out, the same command and --resume goes on from here.")
-        return INTERRUPTED
+        return SIGNALLED + (interrupt.args[0] if interrupt.args else signal.SIGINT)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from langchain_qwen_ocr.cli.finished import Finished
 from langchain_qwen_ocr.cli.output import Folder, Output, StandardOutput, make_folder, say, source_name
-from langchain_qwen_ocr.errors import OptionError
+from langchain_qwen_ocr.errors import OptionError, ServiceUnavailableError
 from langchain_qwen_ocr.models import MODELS, ModelProfile, Price
 from langchain_qwen_ocr.tasks import TASKS
 from langchain_qwen_ocr.tasks.advanced_recognition import AdvancedRecognition
@@ -33,15 +33,15 @@ if TYPE_CHECKING:
     from langchain_qwen_ocr.tasks.results import Result
     from langchain_qwen_ocr.tasks.task import Task
 
-INTERRUPTED = 130
-"""The exit code after Ctrl-C, as shells have it."""
+SIGNALLED = 128
+"""The exit code after a signal is this and its number, as shells have it: 130 after Ctrl-C."""
 
 
 def read(options: argparse.Namespace, task: Task[Result], ocr: QwenOCR) -> int:
     """Read the sources; exit with the code of the first error."""
     from langchain_qwen_ocr.report import Tally
 
-    exit_code, tally, complete = 0, Tally(), False
+    exit_code, tally, outage, complete = 0, Tally(), _Outage(ocr.max_concurrency), False
     bar = _bar() if _shows_progress(options) else None
     finished = _finished(options, ocr)
     output: Output = (
@@ -59,6 +59,7 @@ def read(options: argparse.Namespace, task: Task[Result], ocr: QwenOCR) -> int:
         ):
             for name, source, reading in readings:
                 interrupts.check(reading)
+                outage.check(reading)
                 tally.add(reading)
                 exit_code = exit_code or (0 if reading.error is None else reading.error.exit_code)
                 output.add(name, reading)
@@ -74,33 +75,47 @@ def read(options: argparse.Namespace, task: Task[Result], ocr: QwenOCR) -> int:
             say(f"{finished.skipped} sources were finished before; their files stay as they are.")
         if options.out or report.total_pages > 1:
             say(str(report))
+            if len(report.failures) > _MANY_FAILURES:
+                say(report.summary)
         if complete:
             drawings.close(task)
     return exit_code
 
 
+_ENDS = ("SIGINT", "SIGTERM", "SIGHUP")
+"""What ends a run: Ctrl-C, a service manager, a terminal that is gone."""
+_DEFAULTS = (signal.default_int_handler, signal.SIG_DFL)
+
+
 class _Interrupts:
-    """Ctrl-C lets calls under way come to their end, since they are paid for; a second one does not.
+    """Ctrl-C and its like let calls under way come to their end, since they are paid for; a second one does not.
 
     Python would raise KeyboardInterrupt anywhere, half-way through a file too; here that happens between two pages.
-    Where Ctrl-C is ignored, or somebody else's, it stays so.
+    Where a signal is ignored, or somebody else's, it stays so.
     """
 
     def __init__(self, ocr: QwenOCR, *, remembers: bool) -> None:
         self._ocr = ocr
         self._words = "finished and remembered" if remembers else "finished"
         self._closer: threading.Thread | None = None
-        self._usual: Any = None
+        self._usual: dict[int, Any] = {}
+        self._signal = signal.SIGINT
 
     def __enter__(self) -> Self:
-        in_main = threading.current_thread() is threading.main_thread()
-        if in_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            self._usual = signal.signal(signal.SIGINT, self._interrupt)
+        if threading.current_thread() is threading.main_thread():
+            usual = {
+                getattr(signal, name): signal.getsignal(getattr(signal, name))
+                for name in _ENDS
+                if hasattr(signal, name)
+            }
+            self._usual = {n: handler for n, handler in usual.items() if handler in _DEFAULTS}
+        for number in self._usual:
+            signal.signal(number, self._interrupt)
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._usual is not None:
-            signal.signal(signal.SIGINT, self._usual)
+        for number, handler in self._usual.items():
+            signal.signal(number, handler)
 
     def check(self, reading: Reading[Any]) -> None:
         """Go no further than to the first page that was not sent any more.
@@ -109,16 +124,38 @@ class _Interrupts:
             KeyboardInterrupt: Ctrl-C was pressed, and this is the page.
         """
         if self._closer is not None and reading.outcome == "failed" and not reading.attempts:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt(self._signal)
 
-    def _interrupt(self, *_: object) -> None:
+    def _interrupt(self, number: int, _: object) -> None:
         if self._closer is not None:
-            os._exit(INTERRUPTED)
+            os._exit(SIGNALLED + number)
+        self._signal = signal.Signals(number)
         # The thread that was interrupted may hold any lock, also that of standard error.
         self._closer = threading.Thread(target=self._ocr.close)
         words = f"qwen-ocr: stopping; calls under way are {self._words}. Ctrl-C again ends at once.\n"
         os.write(2, words.encode())
         self._closer.start()
+
+
+class _Outage:
+    """Ends a run when the service is gone: a day of failures is no better than an hour of them."""
+
+    def __init__(self, in_flight: int) -> None:
+        self._most = max(20, 2 * in_flight)
+        self._failed = 0
+
+    def check(self, reading: Reading[Any]) -> None:
+        """Count pages that failed one after the other for reasons of the service.
+
+        Raises:
+            ServiceUnavailableError: They are too many to be chance.
+        """
+        self._failed = self._failed + 1 if isinstance(reading.error, ServiceUnavailableError) else 0
+        if self._failed >= self._most:
+            raise ServiceUnavailableError(
+                f"{self._failed} pages in a row failed, the last one so: {reading.error} Nothing more is sent. When "
+                "the service is back, the same command with --out and --resume goes on from here."
+            )
 
 
 _MATTERS_NOT = {
@@ -132,15 +169,26 @@ def _finished(options: argparse.Namespace, ocr: QwenOCR) -> Finished | None:
     """The list of what is finished in the output folder; None without one.
 
     Raises:
-        OptionError: The folder cannot be made.
+        OptionError: The folder cannot be made, or holds what the service read and only the key is missing.
     """
     if options.out is None:
         return None
     make_folder(options.out)
+    reader = f"{ocr.model} at {ocr.host}"
+    others = Finished.readers(options.out) - {reader}
+    if others and ocr.is_local and not options.engine:
+        raise OptionError(
+            f"--out {options.out} holds what {', '.join(sorted(others))} read, and there is no DASHSCOPE_API_KEY. Set "
+            "it to go on; or say --engine local, and all of it is read again by the embedded engine and written over."
+        )
     facts = {name: str(value) for name, value in vars(options).items() if name not in _MATTERS_NOT}
     facts |= {"model": ocr.model, "base_url": ocr.base_url}
     how = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-    return Finished(options.out, how, resume=options.resume)
+    return Finished(options.out, how, reader=reader, resume=options.resume)
+
+
+_MANY_FAILURES = 20
+"""After so many lines the totals are said once more."""
 
 
 class _Readings:
@@ -186,7 +234,9 @@ class _Readings:
 
 
 def _tell(reading: Reading[Result]) -> None:
-    """What a person should know about a page."""
+    """What a person should know about a page; that a cap left it out is said once, at the end."""
+    if reading.outcome == "skipped":
+        return
     page = f"Page {reading.page_number} of {reading.source}"
     if reading.outcome != "ok" and not (reading.outcome == "failed" and reading.warnings):
         say(f"{page}: {reading.outcome}")  # of what failed, the reason follows and is enough

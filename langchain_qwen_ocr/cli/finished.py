@@ -27,6 +27,8 @@ class Done:
     how: str
     """The options it was read with."""
     file: str
+    reader: str = ""
+    """Who read it: a model and its host."""
 
 
 class Finished:
@@ -35,18 +37,24 @@ class Finished:
     Args:
         folder: Where the results are written.
         how: What the results depend on besides the sources.
+        reader: Who reads: a model and its host.
         resume: Whether the list of an earlier run counts; otherwise it begins anew.
     """
 
-    def __init__(self, folder: Path, how: str, *, resume: bool) -> None:
-        self._folder, self._how = folder, how
+    def __init__(self, folder: Path, how: str, *, reader: str, resume: bool) -> None:
+        self._folder, self._how, self._reader = folder, how, reader
         self._path = folder / FINISHED_NAME
+        self._earlier = {done.source: done for done in _read(self._path)} if resume else {}
         if not resume:
             self._path.unlink(missing_ok=True)
-        self._earlier = {done.source: done for done in _read(self._path)}
         self._opened: dict[str, tuple[int, int]] = {}
         self.skipped = 0
         """How many sources were finished already."""
+
+    @staticmethod
+    def readers(folder: Path) -> set[str]:
+        """Who read what an output folder holds."""
+        return {done.reader for done in _read(folder / FINISHED_NAME)} - {""}
 
     def file_of(self, source: str) -> str | None:
         """The file that an earlier run wrote of the source."""
@@ -75,13 +83,13 @@ class Finished:
         if seen is None:
             return
         with self._path.open("a", encoding="utf-8") as lines:
-            lines.write(json.dumps(asdict(Done(source, *seen, self._how, file))) + "\n")
+            lines.write(json.dumps(asdict(Done(source, *seen, self._how, file, self._reader))) + "\n")
 
     def _is_done(self, source: str, seen: tuple[int, int]) -> bool:
         done = self._earlier.get(source)
         if done is None:
             return False
-        return done == Done(source, *seen, self._how, done.file) and (self._folder / done.file).is_file()
+        return done == Done(source, *seen, self._how, done.file, done.reader) and (self._folder / done.file).is_file()
 
 
 def _seen(source: Any) -> tuple[int, int] | None:  # noqa: ANN401 - any source

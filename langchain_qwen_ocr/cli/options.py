@@ -167,14 +167,11 @@ def _uses_service(options: argparse.Namespace) -> bool:
 
 
 def _cache(options: argparse.Namespace) -> Path | None:
-    """The cache file beside the output; without `--resume` it begins anew."""
+    """The cache file beside the output; it stays, with or without `--resume`: nothing is paid for twice by mistake."""
     if options.cache is not None or options.out is None:
         return options.cache if options.cache is None else Path(options.cache)
     path = Path(options.out) / CACHE_NAME
     make_folder(path.parent)
-    if not options.resume:
-        for old in path.parent.glob(f"{CACHE_NAME}*"):
-            old.unlink()
     return path
 
 
@@ -216,8 +213,8 @@ def _add_output(made: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--resume",
         action="store_true",
-        help="with --out: go on where an earlier run stopped, without paying twice; finished sources that have not "
-        "changed are left alone",
+        help="with --out: go on where an earlier run stopped; finished sources that have not changed are left alone. "
+        f"(Answers are never paid for twice: delete DIR/{CACHE_NAME} to ask anew.)",
     )
     group.add_argument("--cache", metavar="FILE", help="remember answers in this file")
     group.add_argument(
@@ -250,7 +247,7 @@ def _add_caps(made: argparse.ArgumentParser) -> None:
     group = made.add_argument_group("how far and how")
     group.add_argument("--max-pages", type=int, metavar="N", help="send no more pages than this")
     group.add_argument(
-        "--max-cost", type=_money, metavar="AMOUNT", help="stop before this is passed, in the region's currency"
+        "--max-cost", type=_money, metavar="AMOUNT", help="send nothing that would pass this, in the region's currency"
     )
     group.add_argument("--concurrency", type=int, metavar="N", help="calls in flight")
     group.add_argument(
@@ -310,6 +307,9 @@ def _json(text: str) -> Any:  # noqa: ANN401 - JSON
 
 def _money(text: str) -> Decimal:
     try:
-        return Decimal(text)
+        amount = Decimal(text)
     except InvalidOperation:
-        raise argparse.ArgumentTypeError(f"not an amount: {text}") from None
+        amount = Decimal("nan")
+    if not amount.is_finite():
+        raise argparse.ArgumentTypeError(f"not an amount: {text}")
+    return amount

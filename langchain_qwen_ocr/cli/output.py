@@ -115,7 +115,8 @@ class Folder:
             return
         name = self._name(source)
         if self._form not in _SAYS_WHAT_FAILED and all(_has_nothing(reading) for reading in readings):
-            self._tell(f"Wrote nothing of {source}: no page of it could be read.")
+            if not all(reading.outcome == "skipped" for reading in readings):
+                self._tell(f"Wrote nothing of {source}: no page of it could be read.")
             return
         path = self._folder / name
         unfinished = path.with_name(path.name + ".part")

@@ -37,18 +37,21 @@ class PageRanges:
     def indexes(self, total_pages: int, *, source: str) -> list[int]:
         """The wanted pages of a source of *total_pages*, from 0, in page order.
 
+        A range may end beyond the end, since sources of several lengths may be read alike; it must not begin there.
+
         Raises:
             SourceError: A page beyond the end is named; the message says how many there are.
         """
-        if self.highest > total_pages:
+        beyond = max(first for first, _ in self.parts)
+        if beyond > total_pages:
             raise SourceError(
                 f"{source} has {total_pages} page{'s' if total_pages != 1 else ''}; there is no page "
-                f"{self.highest}. Choose pages from 1 to {total_pages}.",
+                f"{beyond}. Choose pages from 1 to {total_pages}.",
                 source=source,
             )
         wanted: set[int] = set()
         for first, last in self.parts:
-            wanted.update(range(first - 1, total_pages if last is None else last))
+            wanted.update(range(first - 1, total_pages if last is None else min(last, total_pages)))
         return sorted(wanted)
 
 

@@ -228,6 +228,8 @@ def test_page_labels_and_totals():
         ("-2", [0, 1]),
         ("4-5,1,4", [0, 3, 4]),
         (" 1 - 2 ,5", [0, 1, 4]),
+        ("4-9", [3, 4]),
+        ("2,5-100000", [1, 4]),
     ],
 )
 def test_page_ranges(pages, indexes):
@@ -237,7 +239,7 @@ def test_page_ranges(pages, indexes):
 
 
 def test_a_page_beyond_the_end_is_an_error():
-    """The error says how many pages there are."""
+    """The error says how many pages there are. (A range may end there, for folders of long and short documents.)"""
     with pytest.raises(SourceError, match=r"bytes has 2 pages; there is no page 9\. Choose pages from 1 to 2"):
         next(open_pages(pdf(*[line_of_text("x")] * 2), pages="1,9"))
 
