@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import math
 import random
 import threading
 import time
@@ -722,7 +723,7 @@ class Budget:
     """Caps on what may be spent; None for no cap.
 
     Raises:
-        OptionError: A cap is below 0.
+        OptionError: A cap is no number, or below 0.
     """
 
     max_pages: int | None = None
@@ -733,11 +734,13 @@ class Budget:
     """How much may be paid, in the currency of the model and region."""
 
     def __post_init__(self) -> None:
-        """Refuse caps below 0."""
+        """Refuse what is no number from 0 on."""
         for cap in dataclasses.fields(self):
             value = getattr(self, cap.name)
-            if value is not None and not value >= 0:
-                raise OptionError(f"{cap.name} is at least 0, not {value!r}.")
+            if value is None:
+                continue
+            if not isinstance(value, int | float | Decimal) or not math.isfinite(value) or value < 0:
+                raise OptionError(f"{cap.name} is a number of at least 0, not {value!r}.")
 
 
 class BudgetedEndpoint(Wrapper):

@@ -173,6 +173,14 @@ def test_an_estimate_sends_nothing_and_needs_no_key(capsys: pytest.CaptureFixtur
     assert (estimate["min_cost"], estimate["currency"]) == ("0.0019539", "CNY")
 
 
+def test_an_estimate_of_what_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It names it, counts the rest, and exits like the reading itself would."""
+    assert main(["estimate", str(PICTURES / "receipt_zh.jpg"), str(tmp_path / "nowhere.pdf")]) == SourceError.exit_code
+    told = said(capsys)[0]
+    assert "1 pages for" in told
+    assert "nowhere.pdf" in told
+
+
 def test_saved_answers_are_read_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The table says what became of each: file, outcome, warnings."""
     (tmp_path / "table_parsing__cut.txt").write_text("```html\n<table><tr><td>1</td></tr><tr><td>2", encoding="utf-8")

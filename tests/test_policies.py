@@ -664,10 +664,11 @@ def test_money_needs_a_price():
     assert transport.calls == 0
 
 
+@pytest.mark.parametrize("value", [-1, "0.01", float("nan"), Decimal("nan"), float("inf")])
 @pytest.mark.parametrize("name", ["max_pages", "max_tokens", "max_cost"])
-def test_a_cap_below_zero(name):
-    """A cap below 0 is refused by its name."""
-    caps: Any = {name: -1}
+def test_a_cap_that_is_none(name, value):
+    """A cap below 0, or no number at all, is refused by its name."""
+    caps: Any = {name: value}
     with pytest.raises(OptionError, match=name):
         Budget(**caps)
 

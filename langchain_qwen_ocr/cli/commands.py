@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from langchain_qwen_ocr.cli.finished import Finished
 from langchain_qwen_ocr.cli.output import Folder, Output, StandardOutput, make_folder, say, source_name
-from langchain_qwen_ocr.errors import OptionError, ServiceUnavailableError
+from langchain_qwen_ocr.errors import OptionError, ServiceUnavailableError, SourceError
 from langchain_qwen_ocr.models import MODELS, ModelProfile, Price
 from langchain_qwen_ocr.tasks import TASKS
 from langchain_qwen_ocr.tasks.advanced_recognition import AdvancedRecognition
@@ -312,7 +312,7 @@ def _draw(source: Any, reading: Reading[Result], path: Path) -> None:  # noqa: A
 
 
 def estimate(options: argparse.Namespace, task: Task[Result], ocr: QwenOCR) -> int:
-    """Say what reading would cost."""
+    """Say what reading would cost; exit like reading when a source cannot be read."""
     from langchain_qwen_ocr.loaders.sources import Sources
 
     with ocr:
@@ -321,7 +321,7 @@ def estimate(options: argparse.Namespace, task: Task[Result], ocr: QwenOCR) -> i
         _print_json(expected.to_dict())
     else:
         print(expected)
-    return 0
+    return SourceError.exit_code if expected.unreadable else 0
 
 
 def interpret_answers(options: argparse.Namespace) -> int:
