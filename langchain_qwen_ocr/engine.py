@@ -498,9 +498,8 @@ class QwenOCR:
 
         def prepare(pages: tuple[Page, ...]) -> None:
             with self._settling(pages, task, reading):
-                if stop:
-                    raise not_sent(pages[0])
                 dialogue = _Dialogue(converse(pages, self.question(task)), stop)
+                dialogue.check(pages[0])
                 step = dialogue.begin()
                 if isinstance(step, Reading):
                     reading.set_result(step)
@@ -641,14 +640,14 @@ class _Dialogue(Generic[R]):
         """The first request; the reading where none is needed."""
         return self._next(partial(next, self._conversation))
 
-    def check(self, request: OCRRequest[Any]) -> None:
-        """Send nothing that nobody waits for any more.
+    def check(self, page: object) -> None:
+        """Do no more for a page that nobody waits for any more.
 
         Raises:
             EndpointError: The read was closed, or its reader.
         """
         if self._stop:
-            raise not_sent(request.page)
+            raise not_sent(page)
 
     def answer(self, request: OCRRequest[Any], completion: Completion) -> OCRRequest[Any] | Reading[R]:
         """What follows an answer: the next request, or the reading at the end."""
@@ -672,7 +671,7 @@ def _carry_on(dialogue: _Dialogue[R], request: OCRRequest[Any], endpoint: Endpoi
     step: OCRRequest[Any] | Reading[R] = request
     while not isinstance(step, Reading):
         try:
-            dialogue.check(step)
+            dialogue.check(step.page)
             advance = partial(dialogue.answer, step, endpoint.complete(step))
         except (EndpointError, BudgetError) as error:
             advance = partial(dialogue.fail, error)
@@ -685,7 +684,7 @@ async def _acarry_on(dialogue: _Dialogue[R], endpoint: Endpoint, preparing: _Poo
     step = await asyncio.wrap_future(preparing.submit(dialogue.begin))
     while not isinstance(step, Reading):
         try:
-            dialogue.check(step)
+            dialogue.check(step.page)
             advance = partial(dialogue.answer, step, await endpoint.acomplete(step))
         except (EndpointError, BudgetError) as error:
             advance = partial(dialogue.fail, error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -63,7 +63,7 @@ _NOT_SENT = re.compile(r"Page (\d+) (of .*: not sent, .*)", re.DOTALL)
 
 def _runs_together(failures: Iterable[str]) -> Iterator[str]:
     """The lines, with one for each run of pages that were not sent for the same reason."""
-    run: deque[tuple[int, str]] = deque()
+    run: list[tuple[int, str]] = []
     for failure in failures:
         match = _NOT_SENT.fullmatch(failure)
         page = (int(match[1]), match[2]) if match else None

@@ -175,8 +175,7 @@ def _finished(options: argparse.Namespace, ocr: QwenOCR) -> Finished | None:
         return None
     make_folder(options.out)
     reader = f"{ocr.model} at {ocr.host}"
-    others = Finished.readers(options.out) - {reader}
-    if others and ocr.is_local and not options.engine:
+    if ocr.is_local and not options.engine and (others := Finished.readers(options.out) - {reader}):
         raise OptionError(
             f"--out {options.out} holds what {', '.join(sorted(others))} read, and there is no DASHSCOPE_API_KEY. Set "
             "it to go on; or say --engine local, and all of it is read again by the embedded engine and written over."

@@ -77,7 +77,8 @@ class _Body:
     """The body of a request in pieces, made anew each time they are asked for.
 
     The picture's base64 is ASCII without anything that JSON escapes, so it is spliced in as it is; and in pieces, so
-    that no page is copied as a whole on its way to the socket.
+    that no page is copied as a whole on its way to the socket. The standard library would take thirty times as long
+    for it as pybase64, with the interpreter's lock held.
     """
 
     def __init__(self, request: OCRRequest[Result]) -> None:
